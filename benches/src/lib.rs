@@ -1,0 +1,1 @@
+//! Measurements on full-size random weights.

@@ -1,0 +1,1 @@
+//! Checkpoints on disk to modules: readers, key tables, fingerprints.

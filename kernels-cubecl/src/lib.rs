@@ -1,0 +1,1 @@
+//! Tensor operations the Wan networks are built from, each with a plain-tensor reference.

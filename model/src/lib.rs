@@ -1,0 +1,9 @@
+//! The Wan networks: diffusion transformer, umT5 text encoder, causal video VAE, schedulers.
+//!
+//! Takes tensors and configurations, gives tensors: opens no file, prints nothing. Modules hold lazy parameters that
+//! `wan-import` fills.
+
+mod linear;
+mod param;
+
+pub use linear::Linear;

@@ -1,0 +1,1 @@
+//! One film: request, phases, denoising loop, decoding.

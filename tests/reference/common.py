@@ -1,0 +1,42 @@
+"""Shared by the golden scripts: seeded, well-scaled random weights and one way to write a golden file.
+
+Each script writes tests/goldens/<its name>.safetensors and gives the same bytes every time it runs with
+torch 2.15.0, diffusers 0.42.1 and transformers 5.23.0 on a CPU.
+"""
+import pathlib
+
+import torch
+from safetensors.torch import save_file
+
+GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "goldens"
+
+
+def randomize(module, seed, gain=1.0):
+    """Weights such that activations neither vanish nor saturate: fan-in scaled matrices, norms around one."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    with torch.no_grad():
+        for name, p in sorted(module.named_parameters()):
+            noise = torch.randn(p.shape, generator=generator)
+            if "norm" in name and name.endswith("weight") or "gamma" in name or name.endswith("layer_norm.weight"):
+                p.copy_(1 + 0.2 * noise)
+            elif "scale_shift_table" in name or name.endswith("bias"):
+                p.copy_(0.2 * noise)
+            elif "shared" in name or "embed_tokens" in name or "relative_attention_bias" in name:
+                p.copy_(noise)
+            else:
+                fan_in = p[0].numel()
+                p.copy_(noise * gain / fan_in**0.5)
+    return module.eval()
+
+
+def save(name, tensors, metadata=None):
+    GOLDENS.mkdir(exist_ok=True)
+    path = GOLDENS / f"{name}.safetensors"
+    out = {}
+    for key, t in tensors.items():
+        t = t.detach().contiguous().clone()
+        out[key] = t.long() if not t.is_floating_point() else t.float()
+    save_file(out, path, metadata=metadata)
+    size = path.stat().st_size
+    print(f"{path.name}: {len(out)} tensors, {size / 1024:.0f} KiB")
+    assert size < 1 << 20, "goldens stay under 1 MiB"

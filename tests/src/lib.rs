@@ -1,0 +1,12 @@
+//! Goldens, tolerances and devices for the test suites. Knows shapes, not models.
+
+mod compare;
+mod devices;
+mod golden;
+mod random;
+mod weights;
+
+pub use compare::{Tolerance, assert_close, relative_l2};
+pub use devices::{TestDevice, devices};
+pub use golden::Golden;
+pub use random::{normal, tensor};
