@@ -1,1 +1,24 @@
 //! Tensor operations the Wan networks are built from, each with a plain-tensor reference.
+//!
+//! Knows shapes, not models. Letters in shapes: b batch, l tokens, h heads, d width, f frames, c channels. Each
+//! operation's `reference` is portable tensor code; [`dispatch`] alone decides what runs on a device.
+
+mod attention;
+mod dispatch;
+mod gate_residual;
+mod norm_modulate;
+mod rope3d;
+
+pub use attention::{SCORE_BUDGET_BYTES, attention};
+pub use dispatch::{Road, dispatch};
+pub use gate_residual::gate_residual;
+pub use norm_modulate::{norm_modulate, rms_norm};
+pub use rope3d::{RopeTable, rope3d};
+
+/// The portable implementations, for comparison.
+pub mod reference {
+    pub use crate::{
+        attention::reference::attention, gate_residual::reference::gate_residual,
+        norm_modulate::reference::norm_modulate, rope3d::reference::rope3d,
+    };
+}

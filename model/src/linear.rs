@@ -27,6 +27,11 @@ impl Linear {
         Self { weight: param([outputs, inputs], device), bias: None }
     }
 
+    /// The dtype of the matmul inputs.
+    pub fn dtype(&self) -> DType {
+        self.weight.val().dtype()
+    }
+
     /// `[b, l, in]` f32 to `[b, l, out]` f32.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [b, l, inputs] = x.dims();

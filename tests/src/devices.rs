@@ -18,15 +18,23 @@ pub struct TestDevice {
 /// passed over; `WAN_REQUIRE_GPU=1` makes it a failure.
 pub fn devices() -> Vec<TestDevice> {
     let mut devices = vec![
-        TestDevice { name: "ndarray", device: Device::ndarray(), gpu: false },
+        TestDevice { name: "ndarray", device: reference_device(), gpu: false },
         TestDevice { name: "cpu", device: Device::flex(), gpu: false },
     ];
     match wgpu() {
         Some(device) => devices.push(TestDevice { name: "wgpu", device, gpu: true }),
-        None if std::env::var_os("WAN_REQUIRE_GPU").is_some() => panic!("no wgpu adapter, and one is required"),
+        None if std::env::var_os("WAN_REQUIRE_GPU").is_some() => {
+            panic!("no wgpu adapter, and one is required")
+        }
         None => report_skip(),
     }
     devices
+}
+
+/// The reference for correctness.
+#[expect(deprecated, reason = "burn-ndarray goes with Burn 0.23; until then it is the reference")]
+pub fn reference_device() -> Device {
+    Device::ndarray()
 }
 
 fn wgpu() -> Option<Device> {

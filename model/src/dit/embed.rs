@@ -1,0 +1,90 @@
+//! What enters the blocks: patches, timestep, text.
+
+use burn::{
+    module::{Module, Param},
+    prelude::*,
+    tensor::activation::silu,
+};
+
+use crate::{Linear, WanConfig, activation::gelu_tanh, param::param};
+
+/// Non-overlapping patches as a linear layer; the weight stays the checkpoint's `[d, c, pt, ph, pw]` convolution.
+#[derive(Module, Debug)]
+pub struct PatchEmbed {
+    weight: Param<Tensor<5>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl PatchEmbed {
+    pub(crate) fn new(config: &WanConfig, device: &Device) -> Self {
+        let [pt, ph, pw] = config.patch;
+        Self {
+            weight: param([config.dim, config.in_dim, pt, ph, pw], device),
+            bias: param([config.dim], device),
+        }
+    }
+
+    /// `[1, c, frames, rows, columns]` to `[1, l, d]`, frame-major.
+    pub fn forward(&self, x: Tensor<5>) -> Tensor<3> {
+        let weight = self.weight.val();
+        let [d, c, pt, ph, pw] = weight.dims();
+        let [_, _, frames, rows, columns] = x.dims();
+        let (f, i, j) = (frames / pt, rows / ph, columns / pw);
+        // Time first, then space: ndarray stops at six dimensions.
+        let by_frame = x.reshape([c, f, pt, rows * columns]).swap_dims(0, 1);
+        let patches: Tensor<6> = by_frame.reshape([f, c * pt, i, ph, j, pw]).permute([0, 2, 4, 1, 3, 5]);
+        let patches = patches.reshape([f * i * j, c * pt * ph * pw]);
+        let tokens = patches.matmul(weight.reshape([d, c * pt * ph * pw]).transpose());
+        tokens.unsqueeze::<3>() + self.bias.val().reshape([1, 1, d])
+    }
+}
+
+/// The timestep's two embeddings, in f32.
+#[derive(Module, Debug)]
+pub struct TimeEmbed {
+    linear1: Linear,
+    linear2: Linear,
+}
+
+impl TimeEmbed {
+    pub(crate) fn new(config: &WanConfig, device: &Device) -> Self {
+        Self {
+            linear1: Linear::new(config.freq_dim, config.dim, device),
+            linear2: Linear::new(config.dim, config.dim, device),
+        }
+    }
+
+    /// `[1, 1, freq_dim]` to `[1, 1, d]`.
+    pub fn forward(&self, sinusoid: Tensor<3>) -> Tensor<3> {
+        self.linear2.forward(silu(self.linear1.forward(sinusoid)))
+    }
+}
+
+/// Cosines, then sines, of `timestep * 10000^(-k / half)`, in f64.
+pub fn sinusoid(timestep: f64, freq_dim: usize) -> Vec<f32> {
+    let half = freq_dim / 2;
+    let angle = |k: usize| timestep * 10_000f64.powf(-(k as f64) / half as f64);
+    let cosines = (0..half).map(|k| angle(k).cos() as f32);
+    cosines.chain((0..half).map(|k| angle(k).sin() as f32)).collect()
+}
+
+/// The text MLP, from the text encoder's width to the model's.
+#[derive(Module, Debug)]
+pub struct TextEmbed {
+    linear1: Linear,
+    linear2: Linear,
+}
+
+impl TextEmbed {
+    pub(crate) fn new(config: &WanConfig, device: &Device) -> Self {
+        Self {
+            linear1: Linear::new(config.text_dim, config.dim, device),
+            linear2: Linear::new(config.dim, config.dim, device),
+        }
+    }
+
+    /// `[b, k, text_dim]` to `[b, k, d]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.linear2.forward(gelu_tanh(self.linear1.forward(x)))
+    }
+}

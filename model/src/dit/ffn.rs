@@ -1,0 +1,26 @@
+//! The feed-forward layer.
+
+use burn::{module::Module, prelude::*};
+
+use crate::{Linear, WanConfig, activation::gelu_tanh};
+
+/// Linear, GELU (tanh form), linear.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    linear1: Linear,
+    linear2: Linear,
+}
+
+impl FeedForward {
+    pub(crate) fn new(config: &WanConfig, device: &Device) -> Self {
+        Self {
+            linear1: Linear::new(config.dim, config.ffn_dim, device),
+            linear2: Linear::new(config.ffn_dim, config.dim, device),
+        }
+    }
+
+    /// `[b, l, d]` to `[b, l, d]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.linear2.forward(gelu_tanh(self.linear1.forward(x)))
+    }
+}
