@@ -1,1 +1,7 @@
 //! Measurements on full-size random weights.
+
+mod random;
+mod report;
+
+pub use random::fill;
+pub use report::{Measurement, peak_memory_bytes, time};

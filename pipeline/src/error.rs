@@ -1,0 +1,70 @@
+//! What can go wrong between a request and its frames.
+
+use wan_import::ImportError;
+use wan_model::ModelError;
+
+/// An error of a run. [`Self::hint`] says the way out where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error("{frames} frames do not fit the {stride}-frame latent stride")]
+    IllegalFrameCount { frames: usize, stride: usize, below: usize, above: usize },
+    #[error("{width}x{height} is not a multiple of {multiple} in both directions")]
+    IllegalSize { width: usize, height: usize, multiple: usize, near: (usize, usize) },
+    #[error("{width}x{height} with {frames} frames has {tokens} tokens along one axis; the model knows {limit}")]
+    TooLarge { width: usize, height: usize, frames: usize, tokens: usize, limit: usize },
+    #[error("{name} is {value}, outside {low} to {high}")]
+    OutOfRange { name: &'static str, value: f64, low: f64, high: f64 },
+    #[error("the noise has shape {found:?}; this request needs {expected:?}")]
+    NoiseShape { found: Vec<usize>, expected: Vec<usize> },
+    #[error("the noise holds a value that is not finite")]
+    NoiseNotFinite,
+    #[error("the scheduler `{name}` of this checkpoint is not known")]
+    UnknownScheduler { name: String },
+    #[error("{part_a} and {part_b} do not belong together: {detail}")]
+    Mismatch { part_a: &'static str, part_b: &'static str, detail: String },
+    #[error("this device cannot compute in {0}")]
+    DtypeUnavailable(&'static str),
+    #[error("the latents hold values that are not finite after step {step} of {total}")]
+    NonFinite { step: usize, total: usize },
+    #[error("interrupted")]
+    Cancelled,
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The observer of the events failed; its own error.
+    #[error("{0}")]
+    Observer(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl PipelineError {
+    /// The way out, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::IllegalFrameCount { below, above, .. } => Some(format!("use {below} or {above}")),
+            Self::IllegalSize { near: (w, h), .. } => Some(format!("use {w}x{h}")),
+            Self::TooLarge { .. } => Some("use a smaller size or fewer frames".into()),
+            Self::NoiseShape { .. } => {
+                Some("the shape is [channels, latent frames, height / 8, width / 8] for most models".into())
+            }
+            Self::UnknownScheduler { .. } => Some("choose one with --solver and --schedule".into()),
+            Self::DtypeUnavailable(_) => Some("use --dtype f32".into()),
+            Self::NonFinite { .. } => Some("use --dtype f32; if it stays, the checkpoint is damaged".into()),
+            Self::Import(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    /// Whether the request itself was at fault, before any work was done.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::IllegalFrameCount { .. }
+                | Self::IllegalSize { .. }
+                | Self::TooLarge { .. }
+                | Self::OutOfRange { .. }
+                | Self::NoiseShape { .. }
+                | Self::NoiseNotFinite
+        )
+    }
+}

@@ -1,0 +1,61 @@
+//! What a run tells its caller, and how the caller stops it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{FrameChunk, PipelineError, Step};
+
+/// The phases of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Prompt to context rows, the text encoder's loading included.
+    Text,
+    /// The transformer's weights.
+    Load,
+    Denoise,
+    /// Latents to frames, the decoder's loading included.
+    Decode,
+}
+
+/// One thing that happened. Tensors are lent: an observer that keeps one keeps its memory.
+pub enum Event<'a> {
+    Started(Phase),
+    Finished {
+        phase: Phase,
+        seconds: f64,
+    },
+    /// Context rows `[n, width]` f32 of the prompt and, with guidance, of the negative prompt.
+    Text {
+        context: &'a [f32],
+        context_null: Option<&'a [f32]>,
+        width: usize,
+    },
+    Step {
+        step: &'a Step,
+        seconds: f64,
+    },
+    /// Decoded frames, in order.
+    Frames(FrameChunk),
+}
+
+/// Stops a run at the next forward pass; clones share the flag.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// [`PipelineError::Cancelled`] once [`Self::cancel`] was called.
+    pub(crate) fn check(&self) -> Result<(), PipelineError> {
+        if self.is_cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
+    }
+}

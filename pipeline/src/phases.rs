@@ -1,0 +1,155 @@
+//! Text, denoise, decode: one component in memory at a time.
+
+use std::time::Instant;
+
+use burn::{
+    prelude::*,
+    tensor::{DType, FloatDType},
+};
+use wan_import::{Checkpoint, DtypePolicy};
+use wan_model::{LatentShape, WanTransformer, scheduler::Sampler};
+
+use crate::{CancelToken, Conditioning, Denoise, Event, FrameChunk, Phase, PipelineError, Plan, Step};
+
+/// What an observer of events may answer with to end a run.
+pub type ObserverError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where and in which precision a run computes, and who watches.
+pub struct Engine<'a> {
+    pub device: Device,
+    /// Of matmul inputs and weights; residual stream, norms and scheduler stay f32.
+    pub dtype: FloatDType,
+    pub cancel: CancelToken,
+    pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
+}
+
+/// Carries out `plan`; frames arrive at the observer as they are decoded.
+pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -> Result<(), PipelineError> {
+    let dtype = DType::from(engine.dtype);
+    if !engine.device.supports_dtype(dtype) {
+        return Err(PipelineError::DtypeUnavailable(dtype.name()));
+    }
+    let rows = engine.phase(Phase::Text, |engine| engine.encode(checkpoint, plan))?;
+    let transformer = engine.phase(Phase::Load, |engine| {
+        Ok(checkpoint.load_transformer(&DtypePolicy::matmul(dtype), &engine.device)?)
+    })?;
+    let latents = engine.phase(Phase::Denoise, |engine| engine.denoise(&transformer, plan, rows))?;
+    drop(transformer);
+    engine.device.memory_cleanup();
+    engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
+}
+
+/// Context rows `[1, n, text_dim]` of the prompt and, if the run is guided, of the negative prompt.
+struct TextRows {
+    context: Tensor<3>,
+    negative: Option<Tensor<3>>,
+}
+
+impl Engine<'_> {
+    fn phase<T>(
+        &mut self,
+        phase: Phase,
+        work: impl FnOnce(&mut Self) -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
+        self.cancel.check()?;
+        self.tell(Event::Started(phase))?;
+        let start = Instant::now();
+        let result = work(self)?;
+        self.tell(Event::Finished { phase, seconds: start.elapsed().as_secs_f64() })?;
+        Ok(result)
+    }
+
+    fn tell(&mut self, event: Event<'_>) -> Result<(), PipelineError> {
+        (self.observer)(event).map_err(PipelineError::Observer)
+    }
+
+    /// The text encoder passes through memory one layer at a time, for both prompts at once.
+    fn encode(&mut self, checkpoint: &Checkpoint, plan: &Plan) -> Result<TextRows, PipelineError> {
+        let prompts: Vec<&str> = match plan.guided() {
+            true => vec![&plan.prompt, &plan.negative],
+            false => vec![&plan.prompt],
+        };
+        let mut rows = self.token_rows(checkpoint, &prompts)?;
+        let policy = DtypePolicy::matmul(DType::from(self.dtype));
+        let encoder = checkpoint.text_encoder(&policy, &self.device)?;
+        for index in 0..encoder.layers() {
+            self.cancel.check()?;
+            let block = encoder.load_block(index)?;
+            rows = rows.into_iter().map(|x| block.forward(x)).collect();
+        }
+        let norm = encoder.load_norm()?;
+        let mut rows = rows.into_iter().map(|x| norm.forward(x));
+        let (context, negative) = (rows.next(), rows.next());
+        let context = context.expect("a prompt is always encoded");
+        self.tell_text(&context, negative.as_ref())?;
+        Ok(TextRows { context, negative })
+    }
+
+    /// Embedded tokens `[1, n, d]` of each prompt, gathered on the host.
+    fn token_rows(&self, checkpoint: &Checkpoint, prompts: &[&str]) -> Result<Vec<Tensor<3>>, PipelineError> {
+        let (tokenizer, table) = (checkpoint.load_tokenizer()?, checkpoint.token_table()?);
+        let text_len = checkpoint.dit_config()?.text_len;
+        let embed = |prompt: &&str| {
+            let ids = tokenizer.encode(prompt, text_len)?;
+            let data = TensorData::new(table.rows(&ids)?, [1, ids.len(), table.width()]);
+            Ok(Tensor::from_data(data, &self.device))
+        };
+        prompts.iter().map(embed).collect()
+    }
+
+    fn tell_text(&mut self, context: &Tensor<3>, negative: Option<&Tensor<3>>) -> Result<(), PipelineError> {
+        let width = context.dims()[2];
+        let (context, null) = (host_values(context), negative.map(host_values));
+        self.tell(Event::Text { context: &context, context_null: null.as_deref(), width })
+    }
+
+    fn denoise(
+        &mut self,
+        transformer: &WanTransformer,
+        plan: &Plan,
+        rows: TextRows,
+    ) -> Result<Tensor<5>, PipelineError> {
+        let conditioning = Conditioning {
+            context: transformer.embed_text(rows.context),
+            negative: rows.negative.map(|rows| (transformer.embed_text(rows), plan.guidance)),
+        };
+        let sampler = Sampler::new(plan.solver, plan.schedule.clone());
+        let cancel = self.cancel.clone();
+        let mut latents = self.starting_noise(plan);
+        let mut start = Instant::now();
+        for step in Denoise::new(transformer, &conditioning, sampler, latents.clone(), &cancel) {
+            let step = step?;
+            refuse_non_finite(&step)?;
+            self.tell(Event::Step { step: &step, seconds: start.elapsed().as_secs_f64() })?;
+            latents = step.latents;
+            start = Instant::now();
+        }
+        Ok(latents)
+    }
+
+    fn starting_noise(&self, plan: &Plan) -> Tensor<5> {
+        let LatentShape { channels, frames, height, width } = plan.latent;
+        let data = TensorData::new(plan.noise(), [1, channels, frames, height, width]);
+        Tensor::from_data(data, &self.device)
+    }
+
+    fn decode(&mut self, checkpoint: &Checkpoint, plan: &Plan, latents: Tensor<5>) -> Result<(), PipelineError> {
+        let decoder = checkpoint.load_vae_decoder(&self.device)?;
+        for video in decoder.stream(latents) {
+            self.cancel.check()?;
+            self.tell(Event::Frames(FrameChunk::new(video, plan.rounding)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the latents back, which also waits for the step's work on the device to end.
+fn refuse_non_finite(step: &Step) -> Result<(), PipelineError> {
+    let finite = host_values(&step.latents).iter().all(|v| v.is_finite());
+    if finite { Ok(()) } else { Err(PipelineError::NonFinite { step: step.index + 1, total: step.total }) }
+}
+
+fn host_values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    // A float tensor converted to f32 has f32 values.
+    tensor.to_data().convert::<f32>().try_into_vec().unwrap_or_default()
+}
