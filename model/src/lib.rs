@@ -3,7 +3,17 @@
 //! Takes tensors and configurations, gives tensors: opens no file, prints nothing. Modules hold lazy parameters that
 //! `wan-import` fills.
 
+mod config;
+mod guidance;
+mod latent;
 mod linear;
+mod noise;
 mod param;
+mod scheduler;
 
+pub use config::{ModelKind, SamplingDefaults, WanConfig};
+pub use guidance::guide;
+pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
 pub use linear::Linear;
+pub use noise::torch_randn;
+pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver};
