@@ -6,9 +6,17 @@
 mod activation;
 mod config;
 pub mod dit;
+mod guidance;
+mod latent;
 mod linear;
+mod noise;
 mod param;
+mod scheduler;
 
-pub use config::WanConfig;
+pub use config::{ModelKind, SamplingDefaults, WanConfig};
 pub use dit::WanTransformer;
+pub use guidance::guide;
+pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
 pub use linear::Linear;
+pub use noise::torch_randn;
+pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver};
