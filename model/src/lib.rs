@@ -6,15 +6,18 @@
 mod activation;
 mod config;
 pub mod dit;
+mod error;
 mod guidance;
 mod latent;
 mod linear;
 mod noise;
 mod param;
 mod scheduler;
+pub mod text;
 
 pub use config::{ModelKind, SamplingDefaults, WanConfig};
 pub use dit::WanTransformer;
+pub use error::ModelError;
 pub use guidance::guide;
 pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
 pub use linear::Linear;
