@@ -1,0 +1,194 @@
+//! The command line's flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+
+use crate::{
+    devices::DeviceChoice,
+    engine::{DtypeChoice, Schedule, Solver},
+};
+
+/// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
+#[derive(Parser, Debug)]
+#[command(name = "wan", version, propagate_version = true, arg_required_else_help = false)]
+pub struct Cli {
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make a video from a prompt
+    Generate(Box<GenerateArgs>),
+    /// Say what a checkpoint is
+    Inspect(InspectArgs),
+    /// List the devices of this machine
+    Devices(DevicesArgs),
+}
+
+const GENERATE_EXAMPLE: &str = "\
+Example:
+  wan generate --model Wan2.1-T2V-1.3B --prompt \"a red fox runs through fresh snow\" \\
+      --size 832x480 --frames 33 --steps 30 --seed 7 -o fox.mp4";
+
+#[derive(Args, Debug)]
+#[command(after_help = GENERATE_EXAMPLE)]
+pub struct GenerateArgs {
+    /// What the video shows
+    #[arg(long, value_name = "TEXT", required_unless_present = "prompt_file", conflicts_with = "prompt_file")]
+    pub prompt: Option<String>,
+    /// Read the prompt from a file
+    #[arg(long, value_name = "FILE")]
+    pub prompt_file: Option<PathBuf>,
+    /// What to avoid; the model's own text unless given, "" for none
+    #[arg(long, value_name = "TEXT")]
+    pub negative: Option<String>,
+
+    /// Checkpoint folder in the diffusers or the official layout
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub model: Option<PathBuf>,
+    /// Diffusion transformer file, instead of the model folder's
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub dit: Option<PathBuf>,
+    /// Video autoencoder file
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub vae: Option<PathBuf>,
+    /// umT5 text encoder file
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub text_encoder: Option<PathBuf>,
+    /// Tokenizer file or folder
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
+    pub tokenizer: Option<PathBuf>,
+    /// Kind of job
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Model")]
+    pub task: Task,
+
+    /// Pixels, for example 832x480
+    #[arg(long, value_name = "WxH", value_parser = parse_size, help_heading = "Video")]
+    pub size: Option<(usize, usize)>,
+    /// Number of frames, 4n+1
+    #[arg(long, value_name = "N", value_parser = parse_count, conflicts_with = "seconds", help_heading = "Video")]
+    pub frames: Option<usize>,
+    /// Length, instead of --frames
+    #[arg(long, value_name = "S", value_parser = parse_positive, help_heading = "Video")]
+    pub seconds: Option<f64>,
+    /// Frames per second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Video")]
+    pub fps: Option<u32>,
+
+    /// Number of denoising steps
+    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Sampling")]
+    pub steps: Option<usize>,
+    /// Sampler
+    #[arg(long, value_enum, help_heading = "Sampling")]
+    pub solver: Option<Solver>,
+    /// Shift of the noise schedule
+    #[arg(long, value_name = "F", value_parser = parse_positive, help_heading = "Sampling")]
+    pub shift: Option<f64>,
+    /// Guidance scale
+    #[arg(long, value_name = "G", value_parser = parse_not_negative, help_heading = "Sampling")]
+    pub guidance: Option<f64>,
+    /// Whose sigma grid and sizing rules
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Sampling")]
+    pub schedule: Schedule,
+    /// Seed of the noise; random unless given
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    pub seed: Option<u64>,
+    /// Safetensors file with the starting `noise` [C,T,H,W], instead of the seed's
+    #[arg(long, value_name = "FILE", help_heading = "Sampling")]
+    pub noise: Option<PathBuf>,
+
+    /// auto, cpu, ndarray, wgpu[:I], vulkan[:I] or metal; see `wan devices`
+    #[arg(long, default_value = "auto", help_heading = "Machine")]
+    pub device: DeviceChoice,
+    /// Precision of matmul inputs and weights
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
+    pub dtype: DtypeChoice,
+    /// Quantisation of the weights
+    #[arg(long, value_enum, default_value = "none", help_heading = "Machine")]
+    pub quant: Quant,
+    /// What to keep out of the device's memory
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
+    pub offload: Offload,
+
+    /// .mp4, .gif, .webp, .png (one frame), name_%04d.png or a folder [default: wan-<seed>.mp4]
+    #[arg(short, long, value_name = "FILE", value_parser = NonEmptyStringValueParser::new(), help_heading = "Output")]
+    pub output: Option<String>,
+    /// Replace the output if it exists
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+    /// Print one JSON object about the run instead of the path
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Write text.safetensors, latents.safetensors and frames.safetensors into a folder
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub dump: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  wan inspect Wan2.1-T2V-1.3B --json")]
+pub struct InspectArgs {
+    /// Checkpoint folder or file
+    pub path: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  wan devices --json")]
+pub struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is made from what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// from the checkpoint
+    Auto,
+    /// text to video
+    T2v,
+}
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Quant {
+    None,
+    Int8,
+    Nf4,
+}
+
+/// What stays in host memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Offload {
+    Auto,
+    None,
+    Model,
+    Block,
+}
+
+/// `WxH` in pixels, both positive.
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once(['x', 'X', '*']);
+    let size = parts.and_then(|(w, h)| Some((w.trim().parse().ok()?, h.trim().parse().ok()?)));
+    size.filter(|&(w, h)| w > 0 && h > 0).ok_or_else(|| "expected WIDTHxHEIGHT, for example 832x480".to_owned())
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
+}
+
+fn parse_positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn parse_not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+    number.ok_or_else(|| "expected a number, 0 or above".to_owned())
+}

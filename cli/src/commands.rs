@@ -1,0 +1,37 @@
+//! One module per command.
+
+mod devices;
+pub mod generate;
+mod inspect;
+
+use std::io::{self, Write};
+
+use crate::{
+    Failure,
+    args::{Cli, Command},
+};
+
+/// Runs the chosen command.
+pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
+    match cli.command {
+        Command::Generate(args) => generate::run(*args, cli.quiet, leave),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    }
+}
+
+/// Writes data to stdout.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // A reader that has seen enough, such as `head`.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!("writing to stdout: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as one JSON object to stdout.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::failed(format!("JSON: {e}")))?;
+    print(&text)
+}

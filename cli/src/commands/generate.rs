@@ -1,0 +1,133 @@
+//! `wan generate`: checks, the engine's run, the file.
+
+mod request;
+
+use std::time::Instant;
+
+use super::{print, print_json};
+use crate::{
+    CancelToken, Failure, Kind,
+    args::GenerateArgs,
+    devices::{DeviceChoice, adapters, resolve},
+    engine::{self, EngineError, Event, Request},
+    interrupt,
+    media::{Format, FrameWriter, MediaError, Output},
+    progress::Progress,
+    report::{Recorder, Report},
+};
+
+/// Makes one video and prints its path, or the report.
+pub fn run(args: GenerateArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
+    let progress = Progress::new(quiet);
+    let job = prepare(&args, &progress)?;
+    let cancel = CancelToken::default();
+    interrupt::install(&cancel, leave)?;
+    let report = drive(&job, progress, &cancel, engine::run)?;
+    if args.json { print_json(&report) } else { print(&report.output) }
+}
+
+/// A checked request and where its frames go.
+pub struct Job {
+    pub request: Request,
+    pub output: Output,
+    pub overwrite: bool,
+}
+
+/// Everything that can be refused without the model is refused here.
+fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
+    request::check_available(args)?;
+    request::check_inputs(args)?;
+    let seed = args.seed.unwrap_or_else(request::random_seed);
+    let output = request::output(args, seed)?;
+    output.check(args.frames, args.overwrite)?;
+    let prompt = request::prompt(args)?;
+    let found = match args.device {
+        DeviceChoice::Cpu | DeviceChoice::Ndarray => Vec::new(),
+        _ => adapters(),
+    };
+    let device = resolve(args.device, &found)?;
+    if args.device == DeviceChoice::Auto {
+        progress.line(&format!("device: auto takes {}", device.describe()));
+    }
+    if args.seed.is_none() && args.noise.is_none() {
+        progress.line(&format!("seed: {seed}"));
+    }
+    Ok(Job { request: request::build(args, prompt, seed, device), output, overwrite: args.overwrite })
+}
+
+/// The engine's signature: [`engine::run`], or a stand-in.
+pub type Engine = fn(&Request, &CancelToken, &mut dyn FnMut(Event)) -> Result<(), EngineError>;
+
+/// Runs `engine` on `job` and writes its frames. Nothing is left under the output's name unless this succeeds.
+pub fn run_with(job: &Job, quiet: bool, cancel: &CancelToken, engine: Engine) -> Result<Report, Failure> {
+    drive(job, Progress::new(quiet), cancel, engine)
+}
+
+fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine) -> Result<Report, Failure> {
+    let start = Instant::now();
+    let mut recorder = Recorder::default();
+    let mut sink = Sink { job, writer: None, failure: None, seconds: 0.0 };
+    let result = engine(&job.request, cancel, &mut |event| {
+        progress.show(&event);
+        recorder.note(&event);
+        sink.take(&event, cancel);
+    });
+    // A failed write stops the engine through the token, so it is the cause of the engine's error.
+    if let Some(failure) = sink.failure.take() {
+        return Err(failure.into());
+    }
+    result?;
+    if cancel.is_cancelled() {
+        return Err(Failure { kind: Kind::Interrupted, message: "interrupted".to_owned(), hint: None });
+    }
+    let encode = sink.finish()?;
+    let output = job.output.path().display().to_string();
+    let report = recorder.report(output, job.request.seed, encode, start.elapsed().as_secs_f64());
+    report.ok_or_else(|| Failure::failed("the engine announced no plan"))
+}
+
+/// Writes frames as they come.
+struct Sink<'a> {
+    job: &'a Job,
+    writer: Option<Box<dyn FrameWriter>>,
+    failure: Option<MediaError>,
+    /// Time spent writing.
+    seconds: f64,
+}
+
+impl Sink<'_> {
+    fn take(&mut self, event: &Event, cancel: &CancelToken) {
+        let start = Instant::now();
+        let result = self.write(event);
+        if matches!(event, Event::Plan(_) | Event::Frames(_)) {
+            self.seconds += start.elapsed().as_secs_f64();
+        }
+        if let Err(error) = result {
+            self.failure.get_or_insert(error);
+            cancel.cancel();
+        }
+    }
+
+    fn write(&mut self, event: &Event) -> Result<(), MediaError> {
+        match event {
+            Event::Plan(plan) => {
+                let (width, height) = (plan.width as u32, plan.height as u32);
+                let format = Format { width, height, fps: plan.fps, frames: plan.frames };
+                self.writer = Some(self.job.output.open(format, self.job.overwrite)?);
+            }
+            Event::Frames(frames) => {
+                let writer = self.writer.as_mut().ok_or(MediaError::Empty)?;
+                frames.iter().try_for_each(|frame| writer.push(frame))?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Completes the file; returns the seconds of all writing.
+    fn finish(mut self) -> Result<f64, MediaError> {
+        let start = Instant::now();
+        self.writer.take().ok_or(MediaError::Empty)?.finish()?;
+        Ok(self.seconds + start.elapsed().as_secs_f64())
+    }
+}

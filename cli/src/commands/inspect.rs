@@ -1,0 +1,41 @@
+//! `wan inspect`: what a checkpoint is.
+
+use serde_json::Value;
+
+use super::{print, print_json};
+use crate::{Failure, args::InspectArgs, engine};
+
+/// Prints the description of a checkpoint.
+pub fn run(args: &InspectArgs) -> Result<(), Failure> {
+    if !args.path.exists() {
+        let message = format!("{} does not exist", args.path.display());
+        return Err(Failure::usage(message, "give a checkpoint folder or file"));
+    }
+    let description = engine::inspect(&args.path)?;
+    if args.json { print_json(&description) } else { print(outline(&description, 0).trim_end()) }
+}
+
+/// Keys and values, one a line, indented by nesting.
+fn outline(value: &Value, depth: usize) -> String {
+    let indent = "  ".repeat(depth);
+    let line = |key: &str, value: &Value| match value {
+        Value::Object(_) => format!("{indent}{key}:\n{}", outline(value, depth + 1)),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            format!("{indent}{key}:\n{}", outline(value, depth + 1))
+        }
+        _ => format!("{indent}{key}: {}\n", scalar(value)),
+    };
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| line(key, value)).collect(),
+        Value::Array(items) => items.iter().map(|item| line("-", item)).collect(),
+        _ => format!("{indent}{}\n", scalar(value)),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(scalar).collect::<Vec<_>>().join(", "),
+        _ => value.to_string(),
+    }
+}

@@ -1,0 +1,205 @@
+//! The devices of this machine, and which of them a request gets.
+
+mod probe;
+
+use std::str::FromStr;
+
+use burn::tensor::{Device, DeviceKind};
+use serde::Serialize;
+
+use crate::Failure;
+
+pub use probe::adapters;
+
+/// The `--device` flag. An index counts the adapters of `wan devices`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    Auto,
+    Cpu,
+    Ndarray,
+    Wgpu(Option<usize>),
+    Vulkan(Option<usize>),
+    Metal,
+}
+
+/// A device that a job can run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The fast host path.
+    Cpu,
+    /// The reference host path.
+    Ndarray,
+    /// An adapter through the portable shader compiler.
+    Wgpu(AdapterId),
+    /// An adapter through SPIR-V.
+    Vulkan(AdapterId),
+    /// An adapter through MSL.
+    Metal(AdapterId),
+}
+
+/// Names one adapter the way the GPU stack counts them: by kind, then in order of enumeration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterId {
+    pub name: String,
+    pub kind: AdapterKind,
+    /// Position among the adapters of the same kind and graphics interface.
+    pub ordinal: usize,
+}
+
+/// What an adapter is. The order is the order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    Discrete,
+    Integrated,
+    Virtual,
+    /// The driver does not say.
+    Other,
+    /// A rasteriser on the host.
+    Software,
+}
+
+/// One adapter with the limits that decide what runs on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Adapter {
+    /// What `--device` takes; `None` if the adapter is reached under another name.
+    pub device: Option<String>,
+    pub name: String,
+    pub backend: String,
+    #[serde(rename = "type")]
+    pub kind: AdapterKind,
+    #[serde(skip)]
+    pub ordinal: usize,
+    pub driver: String,
+    pub max_buffer_bytes: u64,
+    pub max_storage_binding_bytes: u64,
+    pub workgroup_memory_bytes: u32,
+    pub invocations_per_workgroup: u32,
+    pub storage_buffers_per_stage: u32,
+    pub f16: bool,
+    /// Not expressible in the portable shading language.
+    pub bf16: bool,
+    pub matrix_units: bool,
+}
+
+impl Adapter {
+    fn id(&self) -> AdapterId {
+        AdapterId { name: self.name.clone(), kind: self.kind, ordinal: self.ordinal }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index.parse().map_err(|_| format!("{index} is not an index"))?)),
+            None => (text, None),
+        };
+        match (name, index) {
+            ("auto", None) => Ok(Self::Auto),
+            ("cpu", None) => Ok(Self::Cpu),
+            ("ndarray", None) => Ok(Self::Ndarray),
+            ("metal", None) => Ok(Self::Metal),
+            ("wgpu", index) => Ok(Self::Wgpu(index)),
+            ("vulkan", index) => Ok(Self::Vulkan(index)),
+            _ => Err("expected auto, cpu, ndarray, wgpu[:I], vulkan[:I] or metal".to_owned()),
+        }
+    }
+}
+
+impl Target {
+    /// The device, in words for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Cpu => "cpu".to_owned(),
+            Self::Ndarray => "ndarray".to_owned(),
+            Self::Wgpu(id) => format!("wgpu: {}", id.name),
+            Self::Vulkan(id) => format!("vulkan: {}", id.name),
+            Self::Metal(id) => format!("metal: {}", id.name),
+        }
+    }
+
+    /// Opens the device.
+    pub fn open(&self) -> Device {
+        match self {
+            Self::Cpu => Device::flex(),
+            Self::Ndarray => Device::ndarray(),
+            Self::Wgpu(id) => Device::wgpu(id.device_kind()),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan(id) => Device::vulkan(id.device_kind()),
+            #[cfg(target_os = "macos")]
+            Self::Metal(id) => Device::metal(id.device_kind()),
+            // Refused by `resolve` in builds without the native compiler.
+            #[allow(unreachable_patterns)]
+            Self::Vulkan(id) | Self::Metal(id) => Device::wgpu(id.device_kind()),
+        }
+    }
+}
+
+impl AdapterId {
+    fn device_kind(&self) -> DeviceKind {
+        match self.kind {
+            AdapterKind::Discrete => DeviceKind::DiscreteGpu(self.ordinal),
+            AdapterKind::Integrated => DeviceKind::IntegratedGpu(self.ordinal),
+            AdapterKind::Virtual => DeviceKind::VirtualGpu(self.ordinal),
+            AdapterKind::Software => DeviceKind::Cpu,
+            AdapterKind::Other => DeviceKind::DefaultDevice,
+        }
+    }
+}
+
+/// The device for a request: the named one, or for `auto` the best of `adapters`.
+pub fn resolve(choice: DeviceChoice, adapters: &[Adapter]) -> Result<Target, Failure> {
+    match choice {
+        DeviceChoice::Auto => Ok(automatic(adapters)),
+        DeviceChoice::Cpu => Ok(Target::Cpu),
+        DeviceChoice::Ndarray => Ok(Target::Ndarray),
+        DeviceChoice::Wgpu(index) => Ok(Target::Wgpu(pick(&portable(adapters), index, "wgpu")?)),
+        DeviceChoice::Vulkan(index) if cfg!(feature = "vulkan") => {
+            Ok(Target::Vulkan(pick(&on(adapters, "vulkan"), index, "vulkan")?))
+        }
+        DeviceChoice::Metal if cfg!(target_os = "macos") => {
+            Ok(Target::Metal(pick(&on(adapters, "metal"), None, "metal")?))
+        }
+        DeviceChoice::Vulkan(_) => Err(not_built("vulkan", "the feature `vulkan`")),
+        DeviceChoice::Metal => Err(not_built("metal", "macOS")),
+    }
+}
+
+/// Discrete before integrated before virtual adapters, and the host before a software one.
+pub fn automatic(adapters: &[Adapter]) -> Target {
+    match best(&portable(adapters)) {
+        Some(adapter) if adapter.kind != AdapterKind::Software => Target::Wgpu(adapter.id()),
+        _ => Target::Cpu,
+    }
+}
+
+/// The adapters that `wgpu:I` counts.
+fn portable(adapters: &[Adapter]) -> Vec<&Adapter> {
+    adapters.iter().filter(|a| a.device.is_some()).collect()
+}
+
+fn on<'a>(adapters: &'a [Adapter], backend: &str) -> Vec<&'a Adapter> {
+    adapters.iter().filter(|a| a.backend == backend).collect()
+}
+
+fn best<'a>(adapters: &[&'a Adapter]) -> Option<&'a Adapter> {
+    // The first of equals, as listed.
+    adapters.iter().copied().min_by_key(|a| a.kind)
+}
+
+fn pick(adapters: &[&Adapter], index: Option<usize>, flag: &str) -> Result<AdapterId, Failure> {
+    let found = match index {
+        Some(index) => adapters.get(index).copied(),
+        None => best(adapters),
+    };
+    let wanted = index.map_or_else(|| flag.to_owned(), |index| format!("{flag}:{index}"));
+    found.map(Adapter::id).ok_or_else(|| {
+        Failure::usage(format!("no adapter for {wanted}: {} found", adapters.len()), "see `wan devices`, or use --device cpu")
+    })
+}
+
+fn not_built(flag: &str, what: &str) -> Failure {
+    Failure::usage(format!("--device {flag} needs a build with {what}"), "use --device wgpu, which any adapter runs")
+}

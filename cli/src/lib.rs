@@ -1,0 +1,66 @@
+//! The `wan` command: arguments, progress, reports and media files around the engine.
+
+pub mod args;
+mod cancel;
+pub mod commands;
+pub mod devices;
+pub mod engine;
+mod failure;
+mod interrupt;
+pub mod media;
+mod memory;
+mod progress;
+mod report;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+pub use cancel::CancelToken;
+pub use failure::{Failure, Kind};
+
+/// Runs one command line and returns its exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted. `leave` must end
+/// the process; it is called on the second interrupting signal, after temporary files were removed.
+pub fn run(args: impl IntoIterator<Item = OsString>, leave: fn()) -> ExitCode {
+    let cli = match args::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    log_to_stderr();
+    match commands::run(cli, leave) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = write!(io::stderr(), "{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Help and version go to stdout with exit code 0; a bad command line goes to stderr with exit code 2.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let text = text.replace("\n  tip: ", "\nhint: ");
+    let text = text.replace("For more information, try '--help'.", "hint: see `wan --help` and `wan <command> --help`");
+    let _ = write!(io::stderr(), "{text}");
+    ExitCode::from(2)
+}
+
+/// Library logs at the level that `WAN_LOG` asks for (`error` unless set).
+fn log_to_stderr() {
+    let filter = std::env::var("WAN_LOG").unwrap_or_else(|_| "error".to_owned());
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    // A second subscriber in one process (tests) is refused, and the first one stays.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        .try_init();
+}

@@ -1,0 +1,75 @@
+//! GIF: a palette per frame, repeating for ever.
+
+use std::{
+    io::{BufWriter, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use image::{
+    Delay, DynamicImage, Frame, RgbImage,
+    codecs::gif::{GifEncoder, Repeat},
+};
+
+use super::{Format, FrameWriter, MediaError, temporary::TemporaryFile};
+
+/// 1 is the finest palette search, 30 the fastest.
+const PALETTE_SPEED: i32 = 10;
+/// Last byte of every GIF.
+const TRAILER: u8 = 0x3b;
+
+/// Encodes frames as they come.
+pub struct GifWriter {
+    encoder: GifEncoder<BufWriter<std::fs::File>>,
+    file: TemporaryFile,
+    format: Format,
+    count: usize,
+}
+
+impl GifWriter {
+    /// Refuses sides above 65535, which the format cannot hold.
+    pub fn new(path: &Path, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+        let (width, height) = (format.width, format.height);
+        if width.max(height) > u32::from(u16::MAX) {
+            return Err(MediaError::TooLarge { kind: "GIF", width, height });
+        }
+        let file = TemporaryFile::new(path, overwrite)?;
+        let writer = BufWriter::new(file.file().try_clone().map_err(|e| file.error(e))?);
+        let mut encoder = GifEncoder::new_with_speed(writer, PALETTE_SPEED);
+        encoder.set_repeat(Repeat::Infinite).map_err(|e| MediaError::encode("GIF", e))?;
+        Ok(Self { encoder, file, format, count: 0 })
+    }
+
+    /// The format counts in hundredths of a second.
+    fn delay(&self) -> Delay {
+        let hundredths = self.format.time(self.count + 1, 100) - self.format.time(self.count, 100);
+        // Players replace a delay below two hundredths by a tenth of a second.
+        Delay::from_numer_denom_ms(hundredths.max(2) as u32 * 10, 1)
+    }
+}
+
+impl FrameWriter for GifWriter {
+    fn push(&mut self, frame: &RgbImage) -> Result<(), MediaError> {
+        self.format.check(frame)?;
+        let rgba = DynamicImage::ImageRgb8(frame.clone()).into_rgba8();
+        let frame = Frame::from_parts(rgba, 0, 0, self.delay());
+        self.encoder.encode_frame(frame).map_err(|e| MediaError::encode("GIF", e))?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), MediaError> {
+        let Self { encoder, file, count, .. } = *self;
+        if count == 0 {
+            return Err(MediaError::Empty);
+        }
+        // Writes the trailer; the encoder has no other way to end a file, and swallows an error of this last write.
+        drop(encoder);
+        let mut last = [0];
+        let mut end = file.file();
+        end.seek(SeekFrom::End(-1)).and_then(|_| end.read_exact(&mut last)).map_err(|e| file.error(e))?;
+        if last != [TRAILER] {
+            return Err(MediaError::encode("GIF", "the end of the file could not be written"));
+        }
+        file.persist()
+    }
+}

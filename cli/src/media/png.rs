@@ -1,0 +1,114 @@
+//! PNG: one frame, or a numbered sequence that appears all at once.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use image::{
+    ExtendedColorType, ImageEncoder, RgbImage,
+    codecs::png::PngEncoder,
+};
+
+use super::{
+    Format, FrameWriter, MediaError,
+    output::Pattern,
+    temporary::{TemporaryFile, TemporaryFolder},
+};
+
+fn encode(frame: &RgbImage, file: &File) -> Result<(), MediaError> {
+    let mut writer = BufWriter::new(file);
+    let (width, height) = frame.dimensions();
+    PngEncoder::new(&mut writer)
+        .write_image(frame, width, height, ExtendedColorType::Rgb8)
+        .map_err(|e| MediaError::encode("PNG", e))?;
+    writer.flush().map_err(|e| MediaError::encode("PNG", e))
+}
+
+/// One frame in one file.
+pub struct PngWriter {
+    file: TemporaryFile,
+    path: PathBuf,
+    format: Format,
+    written: bool,
+}
+
+impl PngWriter {
+    /// Refuses a format of several frames.
+    pub fn new(path: &Path, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+        if format.frames != 1 {
+            return Err(MediaError::OnePng { path: path.to_owned() });
+        }
+        let file = TemporaryFile::new(path, overwrite)?;
+        Ok(Self { file, path: path.to_owned(), format, written: false })
+    }
+}
+
+impl FrameWriter for PngWriter {
+    fn push(&mut self, frame: &RgbImage) -> Result<(), MediaError> {
+        self.format.check(frame)?;
+        if std::mem::replace(&mut self.written, true) {
+            return Err(MediaError::OnePng { path: self.path.clone() });
+        }
+        encode(frame, self.file.file())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), MediaError> {
+        if !self.written {
+            return Err(MediaError::Empty);
+        }
+        self.file.persist()
+    }
+}
+
+/// Numbered files, written into a temporary folder and moved at the end.
+pub struct SequenceWriter {
+    folder: TemporaryFolder,
+    pattern: Pattern,
+    format: Format,
+    overwrite: bool,
+    count: usize,
+}
+
+impl SequenceWriter {
+    /// A writer for files that `pattern` names.
+    pub fn new(pattern: &Pattern, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+        let folder = TemporaryFolder::new(pattern.existing_folder())?;
+        Ok(Self { folder, pattern: pattern.clone(), format, overwrite, count: 0 })
+    }
+
+    fn move_all(&self) -> std::io::Result<()> {
+        for index in 0..self.count {
+            let name = self.pattern.name(index);
+            fs::rename(self.folder.path().join(&name), self.pattern.folder.join(&name))?;
+        }
+        Ok(())
+    }
+}
+
+impl FrameWriter for SequenceWriter {
+    fn push(&mut self, frame: &RgbImage) -> Result<(), MediaError> {
+        self.format.check(frame)?;
+        let path = self.folder.path().join(self.pattern.name(self.count));
+        let file = File::create_new(&path).map_err(|source| MediaError::Write { path, source })?;
+        encode(frame, &file)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), MediaError> {
+        if self.count == 0 {
+            return Err(MediaError::Empty);
+        }
+        let taken = self.pattern.taken();
+        if !taken.is_empty() && !self.overwrite {
+            return Err(MediaError::Exists { path: self.pattern.display() });
+        }
+        let failed = |source| MediaError::Write { path: self.pattern.display(), source };
+        fs::create_dir_all(&self.pattern.folder).map_err(failed)?;
+        // A longer sequence of before would otherwise show through behind the new one.
+        taken.iter().try_for_each(fs::remove_file).map_err(failed)?;
+        self.move_all().map_err(failed)
+    }
+}

@@ -1,0 +1,131 @@
+//! Progress on stderr: bars on a terminal, lines elsewhere.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    engine::{Event, Phase, Plan},
+    report::label,
+};
+
+const BYTES: &str = "{prefix:8} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}";
+const COUNT: &str = "{prefix:8} {wide_bar} {pos}/{len} {msg} ETA {eta}";
+const SPIN: &str = "{prefix:8} {spinner} {elapsed}";
+
+/// Where progress goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Quiet,
+    Lines,
+    Bars,
+}
+
+/// Shows the events of one run.
+pub struct Progress {
+    mode: Mode,
+    bar: ProgressBar,
+    frames: u64,
+    done_frames: u64,
+    loaded_tenths: u64,
+}
+
+impl Progress {
+    /// Silent if `quiet`, bars if stderr is a terminal.
+    pub fn new(quiet: bool) -> Self {
+        let mode = match (quiet, io::stderr().is_terminal()) {
+            (true, _) => Mode::Quiet,
+            (false, true) => Mode::Bars,
+            (false, false) => Mode::Lines,
+        };
+        Self { mode, bar: ProgressBar::hidden(), frames: 0, done_frames: 0, loaded_tenths: 0 }
+    }
+
+    /// A line for people, above any bar; nothing if quiet.
+    pub fn line(&self, text: &str) {
+        if self.mode != Mode::Quiet {
+            self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+        }
+    }
+
+    /// Updates bars or prints lines.
+    pub fn show(&mut self, event: &Event) {
+        match event {
+            Event::Plan(plan) => self.plan(plan),
+            Event::PhaseStarted(phase) => self.start(*phase),
+            Event::LoadProgress { bytes, total } => self.loaded(*bytes, *total),
+            Event::Step { index, total, seconds } => self.step(*index, *total, *seconds),
+            Event::Frames(frames) => self.decoded(frames.len()),
+            Event::PhaseFinished { phase, seconds } => self.finish(*phase, *seconds),
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        self.frames = plan.frames as u64;
+        self.line(&format!(
+            "{}x{}, {} frames at {} fps, {} steps over {} tokens, {} on {}",
+            plan.width, plan.height, plan.frames, plan.fps, plan.steps, plan.tokens, plan.dtype, plan.device
+        ));
+    }
+
+    fn start(&mut self, phase: Phase) {
+        self.loaded_tenths = 0;
+        if self.mode != Mode::Bars {
+            return;
+        }
+        let (length, template) = match phase {
+            Phase::Load => (0, BYTES),
+            Phase::Text => (0, SPIN),
+            Phase::Denoise => (0, COUNT),
+            Phase::Decode => (self.frames, COUNT),
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar = ProgressBar::new(length).with_prefix(label(phase)).with_style(style);
+        self.bar.enable_steady_tick(Duration::from_millis(250));
+    }
+
+    /// Lines come at every tenth of the bytes.
+    fn loaded(&mut self, bytes: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(bytes);
+        let tenths = (bytes * 10).checked_div(total).unwrap_or(0);
+        if self.mode == Mode::Lines && tenths > self.loaded_tenths {
+            self.loaded_tenths = tenths;
+            self.line(&format!("load {} % of {:.2} GB", tenths * 10, total as f64 / 1e9));
+        }
+    }
+
+    fn step(&mut self, index: usize, total: usize, seconds: f64) {
+        self.bar.set_length(total as u64);
+        self.bar.set_message(format!("{seconds:.2} s/step"));
+        self.bar.set_position(index as u64 + 1);
+        if self.mode == Mode::Lines {
+            let eta = seconds * (total - total.min(index + 1)) as f64;
+            self.line(&format!("step {}/{total} {seconds:.2} s, ETA {eta:.0} s", index + 1));
+        }
+    }
+
+    fn decoded(&mut self, count: usize) {
+        self.done_frames += count as u64;
+        self.bar.set_position(self.done_frames);
+        if self.mode == Mode::Lines {
+            self.line(&format!("decode {}/{} frames", self.done_frames, self.frames));
+        }
+    }
+
+    fn finish(&mut self, phase: Phase, seconds: f64) {
+        self.bar.finish_and_clear();
+        self.bar = ProgressBar::hidden();
+        self.line(&format!("{} {seconds:.2} s", label(phase)));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

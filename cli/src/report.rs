@@ -1,0 +1,86 @@
+//! What `--json` says about a run.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::engine::{Event, Phase, Plan};
+
+/// One JSON object; times in seconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub output: String,
+    pub seed: u64,
+    pub width: usize,
+    pub height: usize,
+    pub frames: usize,
+    pub fps: u32,
+    pub steps: usize,
+    pub tokens: usize,
+    pub device: String,
+    pub dtype: String,
+    /// `load`, `text`, `denoise`, `decode`, `encode`, and `total` of the whole command.
+    pub seconds: BTreeMap<&'static str, f64>,
+    pub step_seconds: Vec<f64>,
+    /// `null` where it is not measured.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Collects the numbers of a run from its events.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    plan: Option<Plan>,
+    seconds: BTreeMap<&'static str, f64>,
+    steps: Vec<f64>,
+}
+
+impl Recorder {
+    /// Notes what `event` tells.
+    pub fn note(&mut self, event: &Event) {
+        match event {
+            Event::Plan(plan) => self.plan = Some(plan.clone()),
+            Event::Step { seconds, .. } => self.steps.push(*seconds),
+            Event::PhaseFinished { phase, seconds } => self.add(label(*phase), *seconds),
+            _ => {}
+        }
+    }
+
+    /// Adds to the seconds of `phase`.
+    pub fn add(&mut self, phase: &'static str, seconds: f64) {
+        *self.seconds.entry(phase).or_default() += seconds;
+    }
+
+    /// The report, `None` if the run never had a plan.
+    pub fn report(mut self, output: String, seed: u64, encode: f64, total: f64) -> Option<Report> {
+        let plan = self.plan.take()?;
+        // Frames are written while they are decoded.
+        self.add("decode", -encode);
+        self.add("encode", encode);
+        self.add("total", total);
+        Some(Report {
+            output,
+            seed,
+            width: plan.width,
+            height: plan.height,
+            frames: plan.frames,
+            fps: plan.fps,
+            steps: plan.steps,
+            tokens: plan.tokens,
+            device: plan.device,
+            dtype: plan.dtype,
+            seconds: self.seconds,
+            step_seconds: self.steps,
+            peak_memory_bytes: crate::memory::peak_bytes(),
+        })
+    }
+}
+
+/// The name of a phase in reports and on the terminal.
+pub fn label(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Load => "load",
+        Phase::Text => "text",
+        Phase::Denoise => "denoise",
+        Phase::Decode => "decode",
+    }
+}
