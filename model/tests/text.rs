@@ -51,7 +51,8 @@ fn the_negative_prompt_gets_narrow_commas() {
 #[test]
 fn deeply_escaped_text_ends_quickly() {
     let start = std::time::Instant::now();
-    for text in ["&".to_owned() + &"amp;".repeat(4000) + "lt;", "é Ã©".repeat(2000), "\u{93}".repeat(8000)] {
+    for text in ["&".to_owned() + &"amp;".repeat(4000) + "lt;", "é Ã©".repeat(2000), "\u{93}".repeat(8000)]
+    {
         clean(&text);
     }
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
@@ -150,7 +151,10 @@ fn tokenizers_of_the_wrong_shape_are_refused() {
         |file| file["model"]["vocab"] = Value::Array(Vec::new()),
         |file| file["model"]["vocab"][5] = "no pair".into(),
         |file| file["added_tokens"] = 7.into(),
-        |file| file["normalizer"] = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="}),
+        |file| {
+            file["normalizer"] =
+                serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="})
+        },
         |file| file["pre_tokenizer"]["replacement"] = "too long".into(),
     ];
     for (index, shape) in shapes.into_iter().enumerate() {

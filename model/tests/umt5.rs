@@ -34,7 +34,12 @@ fn check(encoder: &Umt5Encoder, golden: &Golden, heads: usize, device: &TestDevi
     for n in LENGTHS {
         let rows = golden.tensor::<3>(&format!("in.{n}"), &device.device);
         let key = format!("out{heads}.{n}");
-        assert_close(&format!("{key} on {}", device.name), encoder.forward(rows), golden.get(&key), tolerance);
+        assert_close(
+            &format!("{key} on {}", device.name),
+            encoder.forward(rows),
+            golden.get(&key),
+            tolerance,
+        );
     }
 }
 

