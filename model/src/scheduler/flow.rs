@@ -80,7 +80,7 @@ fn to_f32(sigma: f64) -> f64 {
     f64::from(sigma as f32)
 }
 
-/// The first `steps` of `steps + 1` evenly spaced values, shifted.
+/// The first `steps` of `steps + 1` evenly spaced values, in numpy's order of operations, shifted.
 fn falling(first: f64, last: f64, steps: usize, shift: f64) -> Vec<f64> {
     let width = (last - first) / steps as f64;
     (0..steps).map(|i| shifted(i as f64 * width + first, shift)).collect()

@@ -3,11 +3,13 @@
 mod dpmpp;
 mod euler;
 mod flow;
+mod sinusoid;
 mod unipc;
 
 use burn::prelude::*;
 
 pub use flow::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, ScheduleError};
+pub use sinusoid::sinusoid;
 
 use dpmpp::DpmPp;
 use unipc::UniPc;
