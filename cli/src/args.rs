@@ -39,7 +39,12 @@ Example:
 #[command(after_help = GENERATE_EXAMPLE)]
 pub struct GenerateArgs {
     /// What the video shows
-    #[arg(long, value_name = "TEXT", required_unless_present = "prompt_file", conflicts_with = "prompt_file")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "prompt_file",
+        conflicts_with = "prompt_file"
+    )]
     pub prompt: Option<String>,
     /// Read the prompt from a file
     #[arg(long, value_name = "FILE")]
@@ -177,7 +182,8 @@ pub enum Offload {
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let parts = text.split_once(['x', 'X', '*']);
     let size = parts.and_then(|(w, h)| Some((w.trim().parse().ok()?, h.trim().parse().ok()?)));
-    size.filter(|&(w, h)| w > 0 && h > 0).ok_or_else(|| "expected WIDTHxHEIGHT, for example 832x480".to_owned())
+    size.filter(|&(w, h)| w > 0 && h > 0)
+        .ok_or_else(|| "expected WIDTHxHEIGHT, for example 832x480".to_owned())
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
@@ -185,7 +191,10 @@ fn parse_count(text: &str) -> Result<usize, String> {
 }
 
 fn parse_positive(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).ok_or_else(|| "expected a number above 0".to_owned())
+    text.parse()
+        .ok()
+        .filter(|n: &f64| n.is_finite() && *n > 0.0)
+        .ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 fn parse_not_negative(text: &str) -> Result<f64, String> {

@@ -93,7 +93,9 @@ impl FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, index) = match text.split_once(':') {
-            Some((name, index)) => (name, Some(index.parse().map_err(|_| format!("{index} is not an index"))?)),
+            Some((name, index)) => {
+                (name, Some(index.parse().map_err(|_| format!("{index} is not an index"))?))
+            }
             None => (text, None),
         };
         match (name, index) {
@@ -196,10 +198,16 @@ fn pick(adapters: &[&Adapter], index: Option<usize>, flag: &str) -> Result<Adapt
     };
     let wanted = index.map_or_else(|| flag.to_owned(), |index| format!("{flag}:{index}"));
     found.map(Adapter::id).ok_or_else(|| {
-        Failure::usage(format!("no adapter for {wanted}: {} found", adapters.len()), "see `wan devices`, or use --device cpu")
+        Failure::usage(
+            format!("no adapter for {wanted}: {} found", adapters.len()),
+            "see `wan devices`, or use --device cpu",
+        )
     })
 }
 
 fn not_built(flag: &str, what: &str) -> Failure {
-    Failure::usage(format!("--device {flag} needs a build with {what}"), "use --device wgpu, which any adapter runs")
+    Failure::usage(
+        format!("--device {flag} needs a build with {what}"),
+        "use --device wgpu, which any adapter runs",
+    )
 }

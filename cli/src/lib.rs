@@ -48,7 +48,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     let text = text.replace("\n  tip: ", "\nhint: ");
-    let text = text.replace("For more information, try '--help'.", "hint: see `wan --help` and `wan <command> --help`");
+    let text = text
+        .replace("For more information, try '--help'.", "hint: see `wan --help` and `wan <command> --help`");
     let _ = write!(io::stderr(), "{text}");
     ExitCode::from(2)
 }

@@ -27,9 +27,7 @@ pub fn run(args: &DevicesArgs) -> Result<(), Failure> {
 }
 
 fn listing(adapters: &[Adapter]) -> Vec<Value> {
-    let host = |device: &str, name: &str| {
-        json!({ "device": device, "name": name, "backend": "host", "type": "cpu", "f16": true, "bf16": true, "matrix_units": false })
-    };
+    let host = |device: &str, name: &str| json!({ "device": device, "name": name, "backend": "host", "type": "cpu", "f16": true, "bf16": true, "matrix_units": false });
     let hosts = [host("cpu", "fast path on the host"), host("ndarray", "reference on the host")];
     hosts.into_iter().chain(adapters.iter().map(|adapter| json!(adapter))).collect()
 }

@@ -59,8 +59,9 @@ impl Mp4Writer {
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config(&format))
             .map_err(|e| MediaError::encode("H.264", e))?;
         let reserved_moov_box_size = estimate_maximum_moov_box_size(&[format.frames]);
-        let muxer = Mp4FileMuxer::with_options(Mp4FileMuxerOptions { reserved_moov_box_size, ..Default::default() })
-            .map_err(|e| MediaError::encode("MP4", e))?;
+        let muxer =
+            Mp4FileMuxer::with_options(Mp4FileMuxerOptions { reserved_moov_box_size, ..Default::default() })
+                .map_err(|e| MediaError::encode("MP4", e))?;
         let timescale = NonZeroU32::MIN.saturating_add(format.fps.saturating_mul(TICKS).saturating_sub(1));
         let mut writer = Self { encoder, muxer, file, format, timescale, position: 0, count: 0 };
         writer.write(&writer.muxer.initial_boxes_bytes().to_vec())?;
@@ -75,8 +76,10 @@ impl Mp4Writer {
 
     fn encode(&mut self, frame: &RgbImage) -> Result<Picture, MediaError> {
         let time = Timestamp::from_millis(self.format.time(self.count, 1000));
-        let stream =
-            self.encoder.encode_at(&Yuv::from_rgb(frame), time).map_err(|e| MediaError::encode("H.264", e))?;
+        let stream = self
+            .encoder
+            .encode_at(&Yuv::from_rgb(frame), time)
+            .map_err(|e| MediaError::encode("H.264", e))?;
         Ok(Picture::new(&stream))
     }
 }
@@ -154,7 +157,9 @@ impl Picture {
     /// Takes a unit with its start code.
     fn add(&mut self, unit: &[u8]) {
         let zeros = unit.iter().take_while(|&&byte| byte == 0).count();
-        let Some((&kind, _)) = unit.get(zeros + 1..).and_then(|payload| payload.split_first()) else { return };
+        let Some((&kind, _)) = unit.get(zeros + 1..).and_then(|payload| payload.split_first()) else {
+            return;
+        };
         let payload = &unit[zeros + 1..];
         match kind & 0x1f {
             SEQUENCE_PARAMETERS => self.sequence = Some(payload.to_vec()),

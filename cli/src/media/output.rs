@@ -132,7 +132,11 @@ impl Pattern {
     /// Files there that the pattern names.
     pub fn taken(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
-        entries.flatten().filter(|e| e.file_name().to_str().is_some_and(|n| self.matches(n))).map(|e| e.path()).collect()
+        entries
+            .flatten()
+            .filter(|e| e.file_name().to_str().is_some_and(|n| self.matches(n)))
+            .map(|e| e.path())
+            .collect()
     }
 
     fn matches(&self, name: &str) -> bool {

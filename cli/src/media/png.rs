@@ -6,10 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{
-    ExtendedColorType, ImageEncoder, RgbImage,
-    codecs::png::PngEncoder,
-};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
 
 use super::{
     Format, FrameWriter, MediaError,

@@ -85,7 +85,9 @@ impl TemporaryFile {
         let result = if overwrite { file.persist(&target) } else { file.persist_noclobber(&target) };
         match result {
             Ok(_) => Ok(()),
-            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(MediaError::Exists { path: target }),
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(MediaError::Exists { path: target })
+            }
             Err(e) => Err(MediaError::Write { path: target, source: e.error }),
         }
     }

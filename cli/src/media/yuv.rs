@@ -31,7 +31,9 @@ impl Yuv {
                 v.push(round(128.0 + 112.0 / 255.0 * (mean[0] - luma) / (1.0 - KR)));
             }
         }
-        let y = rgb.chunks_exact(3).map(|p| round(16.0 + 219.0 / 255.0 * luma([p[0], p[1], p[2]].map(f32::from))));
+        let y = rgb
+            .chunks_exact(3)
+            .map(|p| round(16.0 + 219.0 / 255.0 * luma([p[0], p[1], p[2]].map(f32::from))));
         Self { width, height, y: y.collect(), u, v }
     }
 }

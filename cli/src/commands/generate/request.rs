@@ -17,7 +17,10 @@ use crate::{
 pub fn check_available(args: &GenerateArgs) -> Result<(), Failure> {
     if args.quant != Quant::None {
         let name = format!("{:?}", args.quant).to_lowercase();
-        return Err(Failure::usage(format!("--quant {name} is not available yet"), "use --quant none, or --dtype f16"));
+        return Err(Failure::usage(
+            format!("--quant {name} is not available yet"),
+            "use --quant none, or --dtype f16",
+        ));
     }
     if matches!(args.offload, Offload::Model | Offload::Block) {
         let name = format!("{:?}", args.offload).to_lowercase();
@@ -30,7 +33,8 @@ pub fn check_available(args: &GenerateArgs) -> Result<(), Failure> {
 pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
     let alone = args.dit.is_some() && args.vae.is_some() && args.text_encoder.is_some();
     if args.model.is_none() && !alone {
-        let hint = "give a checkpoint folder with --model DIR, or --dit, --vae, --text-encoder and --tokenizer";
+        let hint =
+            "give a checkpoint folder with --model DIR, or --dit, --vae, --text-encoder and --tokenizer";
         return Err(Failure::usage("no model given", hint));
     }
     must_exist("--model", &args.model)?;
@@ -61,7 +65,10 @@ fn must_exist(flag: &str, path: &Option<PathBuf>) -> Result<(), Failure> {
 pub fn prompt(args: &GenerateArgs) -> Result<String, Failure> {
     let Some(path) = &args.prompt_file else { return Ok(args.prompt.clone().unwrap_or_default()) };
     let text = std::fs::read_to_string(path).map_err(|e| {
-        Failure::usage(format!("--prompt-file {}: {e}", path.display()), "give a UTF-8 text file, or use --prompt")
+        Failure::usage(
+            format!("--prompt-file {}: {e}", path.display()),
+            "give a UTF-8 text file, or use --prompt",
+        )
     })?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }

@@ -1,0 +1,247 @@
+//! Every kind of file, read back frame by frame.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    path::Path,
+};
+
+use image::{AnimationDecoder, RgbImage, codecs::gif::GifDecoder, codecs::webp::WebPDecoder};
+use openh264::{decoder::Decoder, formats::YUVSource};
+use shiguredo_mp4::{
+    boxes::{Avc1Box, SampleEntry},
+    demux::{Input, Mp4FileDemuxer},
+};
+use tempfile::TempDir;
+use wan_cli::media::{Format, MediaError, Output};
+
+const FORMAT: Format = Format { width: 64, height: 48, fps: 16, frames: 9 };
+
+/// Quantiser 18 on a smooth clip keeps the mean error of luma near one level.
+const H264_MEAN_ERROR: f64 = 1.5;
+/// 256 colours of a smooth frame; the palette search is not exact.
+const GIF_MEAN_ERROR: f64 = 6.0;
+
+/// Two slow gradients and a disc that moves.
+fn clip(format: &Format) -> Vec<RgbImage> {
+    let (width, height) = (format.width as f32, format.height as f32);
+    let pixel = |t: f32, x: u32, y: u32| {
+        let (x, y) = (x as f32 / width, y as f32 / height);
+        let distance = ((x - 0.3 - 0.04 * t).powi(2) + (y - 0.5).powi(2)).sqrt();
+        let disc = 1.0 / (1.0 + ((distance - 0.2) * 40.0).exp());
+        image::Rgb([40.0 + 160.0 * x, 60.0 + 120.0 * y, 90.0 + 120.0 * disc].map(|v| v as u8))
+    };
+    (0..format.frames)
+        .map(|t| RgbImage::from_fn(format.width, format.height, |x, y| pixel(t as f32, x, y)))
+        .collect()
+}
+
+fn write(path: &Path, format: Format, overwrite: bool) -> Result<Vec<RgbImage>, MediaError> {
+    let frames = clip(&format);
+    let mut writer = Output::parse(path)?.open(format, overwrite)?;
+    frames.iter().try_for_each(|frame| writer.push(frame))?;
+    writer.finish()?;
+    Ok(frames)
+}
+
+fn mean_error(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a.abs_diff(b))).sum::<f64>() / a.len() as f64
+}
+
+/// Luma of ITU-R BT.709 in limited range.
+fn luma(frame: &RgbImage) -> Vec<u8> {
+    let value = |p: &image::Rgb<u8>| {
+        let [r, g, b] = p.0.map(f64::from);
+        (16.5 + 219.0 / 255.0 * (0.2126 * r + 0.7152 * g + 0.0722 * b)) as u8
+    };
+    frame.pixels().map(value).collect()
+}
+
+/// Samples as Annex B, each with whether it is a key frame, its duration and its time base.
+fn samples(bytes: &[u8]) -> (Avc1Box, Vec<(Vec<u8>, bool, u32, u32)>) {
+    let mut demuxer = Mp4FileDemuxer::new();
+    demuxer.handle_input(Input { position: 0, data: bytes });
+    let mut entry = None;
+    let mut samples = Vec::new();
+    while let Some(sample) = demuxer.next_sample().unwrap() {
+        if let Some(SampleEntry::Avc1(found)) = sample.sample_entry {
+            entry = Some(found.clone());
+        }
+        let start = sample.data_offset as usize;
+        let data = annex_b(&bytes[start..start + sample.data_size]);
+        samples.push((data, sample.keyframe, sample.duration, sample.track.timescale.get()));
+    }
+    (entry.unwrap(), samples)
+}
+
+fn annex_b(mut sample: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some((length, rest)) = sample.split_first_chunk::<4>() {
+        let (unit, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+        out.extend_from_slice(&[0, 0, 0, 1]);
+        out.extend_from_slice(unit);
+        sample = rest;
+    }
+    out
+}
+
+fn rows(plane: &[u8], stride: usize, width: usize, height: usize) -> Vec<u8> {
+    plane.chunks(stride).take(height).flat_map(|row| &row[..width]).copied().collect()
+}
+
+#[test]
+fn mp4_decodes_to_its_frames() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("clip.mp4");
+    let frames = write(&path, FORMAT, false).unwrap();
+    let (entry, samples) = samples(&fs::read(&path).unwrap());
+    assert_eq!(samples.len(), frames.len());
+    let mut decoder = Decoder::new().unwrap();
+    let parameters = [&entry.avcc_box.sps_list[0], &entry.avcc_box.pps_list[0]];
+    for set in parameters {
+        decoder.decode(&[&[0, 0, 0, 1], set.as_slice()].concat()).unwrap();
+    }
+    for (frame, (data, ..)) in frames.iter().zip(&samples) {
+        let picture = decoder.decode(data).unwrap().expect("one picture per sample");
+        assert_eq!(picture.dimensions(), (64, 48));
+        let decoded = rows(picture.y(), picture.strides().0, 64, 48);
+        let error = mean_error(&decoded, &luma(frame));
+        assert!(error < H264_MEAN_ERROR, "luma is off by {error:.2} levels");
+    }
+}
+
+#[test]
+fn mp4_starts_fast_and_times_exactly() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("clip.mp4");
+    let format = Format { frames: 40, ..FORMAT };
+    write(&path, format, false).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let find = |tag: &[u8; 4]| bytes.windows(4).position(|w| w == tag).unwrap();
+    assert!(find(b"ftyp") < find(b"moov") && find(b"moov") < find(b"mdat"), "the index comes first");
+    assert!(find(b"colr") < find(b"mdat"));
+    let (entry, samples) = samples(&bytes);
+    assert_eq!((entry.visual.width, entry.visual.height), (64, 48));
+    assert!(samples.iter().all(|s| s.3 == 16 * s.2), "each sample lasts 1/16 s");
+    assert!(samples[0].1, "the first sample is a key frame");
+    let keys = samples.iter().filter(|s| s.1).count();
+    assert_eq!(keys, 2, "a key frame every 2 s");
+}
+
+#[test]
+fn mp4_refuses_odd_sizes() {
+    let folder = TempDir::new().unwrap();
+    let format = Format { width: 63, ..FORMAT };
+    let refused = write(&folder.path().join("odd.mp4"), format, false).unwrap_err();
+    assert!(matches!(refused, MediaError::OddSize { width: 63, height: 48 }));
+    assert!(refused.hint().is_some());
+}
+
+#[test]
+fn gif_keeps_colours_and_time() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("clip.gif");
+    let frames = write(&path, FORMAT, false).unwrap();
+    let decoded = GifDecoder::new(BufReader::new(File::open(&path).unwrap())).unwrap().into_frames();
+    let decoded = decoded.collect_frames().unwrap();
+    assert_eq!(decoded.len(), frames.len());
+    let mut milliseconds = 0;
+    for (frame, decoded) in frames.iter().zip(decoded) {
+        milliseconds += decoded.delay().numer_denom_ms().0;
+        let rgb = image::DynamicImage::ImageRgba8(decoded.into_buffer()).into_rgb8();
+        let error = mean_error(&rgb, frame);
+        assert!(error < GIF_MEAN_ERROR, "off by {error:.2} levels");
+    }
+    // 9 frames at 16 fps are 56.25 hundredths.
+    assert_eq!(milliseconds, 560);
+}
+
+#[test]
+fn webp_is_lossless() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("clip.webp");
+    let frames = write(&path, FORMAT, false).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize + 8, bytes.len());
+    let decoder = WebPDecoder::new(BufReader::new(File::open(&path).unwrap())).unwrap();
+    assert!(decoder.has_animation());
+    let decoded = decoder.into_frames().collect_frames().unwrap();
+    assert_eq!(decoded.len(), frames.len());
+    let mut milliseconds = 0;
+    for (frame, decoded) in frames.iter().zip(decoded) {
+        milliseconds += decoded.delay().numer_denom_ms().0;
+        let rgb = image::DynamicImage::ImageRgba8(decoded.into_buffer()).into_rgb8();
+        assert!(rgb == *frame, "a frame differs");
+    }
+    assert_eq!(milliseconds, 563);
+}
+
+#[test]
+fn png_sequences_are_lossless_and_appear_whole() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("film_%03d.png");
+    let frames = write(&path, FORMAT, false).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), frames.len());
+    for (index, frame) in frames.iter().enumerate() {
+        let decoded = image::open(folder.path().join(format!("film_{index:03}.png"))).unwrap();
+        assert!(decoded.into_rgb8() == *frame, "frame {index}");
+    }
+    assert!(matches!(write(&path, FORMAT, false), Err(MediaError::Exists { .. })));
+    write(&path, Format { frames: 3, ..FORMAT }, true).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "frames of before are gone");
+}
+
+#[test]
+fn a_folder_takes_numbered_frames() {
+    let folder = TempDir::new().unwrap();
+    let new = format!("{}/new/", folder.path().display());
+    write(Path::new(&new), Format { frames: 2, ..FORMAT }, false).unwrap();
+    assert!(folder.path().join("new/frame_0001.png").is_file());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary folder is left");
+}
+
+#[test]
+fn one_png_holds_one_frame() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("still.png");
+    let frames = write(&path, Format { frames: 1, ..FORMAT }, false).unwrap();
+    assert!(image::open(&path).unwrap().into_rgb8() == frames[0]);
+    assert!(matches!(write(&folder.path().join("two.png"), FORMAT, false), Err(MediaError::OnePng { .. })));
+}
+
+#[test]
+fn an_unfinished_file_vanishes() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.mp4", "a.gif", "a.webp", "a_%d.png"] {
+        let mut writer = Output::parse(&folder.path().join(name)).unwrap().open(FORMAT, false).unwrap();
+        writer.push(&clip(&FORMAT)[0]).unwrap();
+        drop(writer);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn frames_of_another_size_and_empty_files_are_refused() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.mp4", "a.gif", "a.webp", "a_%d.png"] {
+        let output = Output::parse(&folder.path().join(name)).unwrap();
+        let mut writer = output.open(FORMAT, false).unwrap();
+        assert!(matches!(writer.push(&RgbImage::new(32, 48)), Err(MediaError::FrameSize { .. })), "{name}");
+        assert!(matches!(writer.finish(), Err(MediaError::Empty)), "{name}");
+    }
+}
+
+#[test]
+fn a_file_is_replaced_only_when_asked() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.mp4", "a.gif", "a.webp"] {
+        let path = folder.path().join(name);
+        fs::write(&path, "kept").unwrap();
+        assert!(matches!(write(&path, FORMAT, false), Err(MediaError::Exists { .. })), "{name}");
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+        write(&path, FORMAT, true).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() > 4);
+    }
+}
