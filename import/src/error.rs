@@ -1,0 +1,101 @@
+//! What can go wrong between a file and a module, and the way out.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Every failure of this crate. The message names the file and, where there is one, the key; [`Self::hint`] says what
+/// to do about it.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// The bytes do not follow their format.
+    #[error("{}: not a valid {format} file: {detail}", path.display())]
+    Format { path: PathBuf, format: &'static str, detail: String },
+    /// A format this crate does not read.
+    #[error("{}: {what} files are not supported", path.display())]
+    UnsupportedFormat { path: PathBuf, what: &'static str },
+    /// A pickle asks for code that a state dict does not need.
+    #[error("{}: refused: the pickle asks for `{module}.{name}`", path.display())]
+    ForbiddenGlobal { path: PathBuf, module: String, name: String },
+    /// The key tables do not know this collection of keys.
+    #[error("{}: not a checkpoint this version knows; {}", path.display(), evidence.join("; "))]
+    Unrecognised { path: PathBuf, evidence: Vec<String> },
+    /// A known network without an implementation.
+    #[error("{}: recognised as {what}, which this version cannot run yet", path.display())]
+    NotRunnable { path: PathBuf, what: String },
+    /// A file in another component's place.
+    #[error("{}: expected {expected}, but this is {found}", path.display())]
+    WrongComponent { path: PathBuf, expected: &'static str, found: String },
+    /// A component is not where it should be.
+    #[error("no {component} {}", searched(looked))]
+    MissingComponent { component: &'static str, looked: Vec<PathBuf>, flag: &'static str },
+    /// A configuration file that is not what it should be.
+    #[error("{}: {detail}", path.display())]
+    Config { path: PathBuf, detail: String },
+    /// The configuration says one thing and the tensors another.
+    #[error("{}: the configuration has {field} = {config}, but the tensors have {tensors}", path.display())]
+    Conflict { path: PathBuf, field: &'static str, config: String, tensors: String },
+    /// Tensors of the module that the file does not have.
+    #[error("{}: {count} tensors are missing: {}", path.display(), first.join(", "))]
+    MissingTensors { path: PathBuf, count: usize, first: Vec<String> },
+    /// Tensors of the file that the module does not have.
+    #[error("{}: {count} tensors have no place in the model: {}", path.display(), first.join(", "))]
+    UnusedTensors { path: PathBuf, count: usize, first: Vec<String> },
+    /// A tensor of another shape.
+    #[error("{}: {key} has shape {found:?}, expected {expected:?}", path.display())]
+    Shape { path: PathBuf, key: String, expected: Vec<usize>, found: Vec<usize> },
+    /// A tensor of a dtype that is not read.
+    #[error("{}: {key} has dtype {dtype}; only F64, F32, F16 and BF16 are read", path.display())]
+    Dtype { path: PathBuf, key: String, dtype: String },
+    /// NaN or infinity in a weight.
+    #[error("{}: {key} holds NaN or infinity", path.display())]
+    NonFinite { path: PathBuf, key: String },
+    /// A finite weight that is infinite in the target dtype.
+    #[error("{}: {key} holds a value beyond the range of {target}", path.display())]
+    Overflow { path: PathBuf, key: String, target: &'static str },
+    /// A token that the embedding does not have.
+    #[error("token {id} is outside the vocabulary of {vocab}")]
+    TokenId { id: u32, vocab: usize },
+}
+
+impl ImportError {
+    /// Advice for the message's own `hint:` line.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::UnsupportedFormat { what: "legacy (not zip) PyTorch", .. } => {
+                "save it again with torch 1.6 or later: torch.save(torch.load(file, weights_only=True), file)"
+                    .into()
+            }
+            Self::UnsupportedFormat { .. } => "use a safetensors file".into(),
+            Self::ForbiddenGlobal { .. } => {
+                "do not load this file elsewhere unless you trust it; use a safetensors file".into()
+            }
+            Self::Format { .. } => "the file may be truncated: compare its size and download it again".into(),
+            Self::NonFinite { .. } => "the file is damaged: download it again".into(),
+            Self::Overflow { target, .. } if *target == "F16" => "run with --dtype f32".into(),
+            Self::Dtype { dtype, .. } if dtype.starts_with("F8") => {
+                "use the fp16 or bf16 variant of this checkpoint".into()
+            }
+            Self::MissingComponent { flag, .. } => format!("give its path with {flag}"),
+            Self::Conflict { .. } => "the configuration belongs to another checkpoint".into(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+
+    pub(crate) fn format(path: &Path, format: &'static str, detail: impl Into<String>) -> Self {
+        Self::Format { path: path.to_owned(), format, detail: detail.into() }
+    }
+
+    pub(crate) fn config(path: &Path, detail: impl Into<String>) -> Self {
+        Self::Config { path: path.to_owned(), detail: detail.into() }
+    }
+}
+
+fn searched(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    if paths.is_empty() { "given".into() } else { format!("found; looked for {}", paths.join(", ")) }
+}

@@ -1,0 +1,96 @@
+//! The names of the diffusers library, and of transformers for the text encoder.
+
+pub(super) const DIT: &[(&str, &str)] = &[
+    ("text_embedding.linear1.*", "condition_embedder.text_embedder.linear_1.*"),
+    ("text_embedding.linear2.*", "condition_embedder.text_embedder.linear_2.*"),
+    ("time_embedding.linear1.*", "condition_embedder.time_embedder.linear_1.*"),
+    ("time_embedding.linear2.*", "condition_embedder.time_embedder.linear_2.*"),
+    ("time_projection.*", "condition_embedder.time_proj.*"),
+    ("blocks.#.modulation", "blocks.#.scale_shift_table"),
+    ("blocks.#.self_attn.q.*", "blocks.#.attn1.to_q.*"),
+    ("blocks.#.self_attn.k.*", "blocks.#.attn1.to_k.*"),
+    ("blocks.#.self_attn.v.*", "blocks.#.attn1.to_v.*"),
+    ("blocks.#.self_attn.o.*", "blocks.#.attn1.to_out.0.*"),
+    ("blocks.#.self_attn.*", "blocks.#.attn1.*"),
+    ("blocks.#.cross_attn.q.*", "blocks.#.attn2.to_q.*"),
+    ("blocks.#.cross_attn.k.*", "blocks.#.attn2.to_k.*"),
+    ("blocks.#.cross_attn.v.*", "blocks.#.attn2.to_v.*"),
+    ("blocks.#.cross_attn.o.*", "blocks.#.attn2.to_out.0.*"),
+    ("blocks.#.cross_attn.*", "blocks.#.attn2.*"),
+    // The norm before cross-attention is third in the authors' count and second in this one.
+    ("blocks.#.norm3.*", "blocks.#.norm2.*"),
+    ("blocks.#.ffn.linear1.*", "blocks.#.ffn.net.0.proj.*"),
+    ("blocks.#.ffn.linear2.*", "blocks.#.ffn.net.2.*"),
+    ("patch_embedding.*", "patch_embedding.*"),
+    ("head.modulation", "scale_shift_table"),
+    ("head.head.*", "proj_out.*"),
+];
+
+pub(super) const UMT5: &[(&str, &str)] = &[
+    ("blocks.#.relative_bias", "encoder.block.#.layer.0.SelfAttention.relative_attention_bias.weight"),
+    ("blocks.#.norm1.weight", "encoder.block.#.layer.0.layer_norm.weight"),
+    ("blocks.#.attn.*", "encoder.block.#.layer.0.SelfAttention.*"),
+    ("blocks.#.norm2.weight", "encoder.block.#.layer.1.layer_norm.weight"),
+    ("blocks.#.ffn.gate.*", "encoder.block.#.layer.1.DenseReluDense.wi_0.*"),
+    ("blocks.#.ffn.up.*", "encoder.block.#.layer.1.DenseReluDense.wi_1.*"),
+    ("blocks.#.ffn.down.*", "encoder.block.#.layer.1.DenseReluDense.wo.*"),
+    ("norm.weight", "encoder.final_layer_norm.weight"),
+];
+/// The token embedding under either of its names, and the tokenizer that some repackagings put beside it.
+pub(super) const UMT5_UNUSED: &[&str] = &[UMT5_TOKENS[0], UMT5_TOKENS[1], "spiece_model"];
+pub(super) const UMT5_TOKENS: &[&str] = &["shared.weight", "encoder.embed_tokens.weight"];
+
+pub(super) const VAE_ENCODER: &[(&str, &str)] = &[
+    ("conv_in.*", "encoder.conv_in.*"),
+    ("down.#/", "encoder.down_blocks.#/"),
+    ("mid.res1/", "encoder.mid_block.resnets.0/"),
+    ("mid.attn/", "encoder.mid_block.attentions.0/"),
+    ("mid.res2/", "encoder.mid_block.resnets.1/"),
+    ("norm_out.gamma", "encoder.norm_out.gamma"),
+    ("conv_out.*", "encoder.conv_out.*"),
+    ("quant_conv.*", "quant_conv.*"),
+];
+pub(super) const VAE_ENCODER_KEYS: &[&str] = &["encoder.*", "quant_conv.*"];
+
+pub(super) const VAE_DECODER: &[(&str, &str)] = &[
+    ("post_quant_conv.*", "post_quant_conv.*"),
+    ("conv_in.*", "decoder.conv_in.*"),
+    ("mid.res1/", "decoder.mid_block.resnets.0/"),
+    ("mid.attn/", "decoder.mid_block.attentions.0/"),
+    ("mid.res2/", "decoder.mid_block.resnets.1/"),
+    ("norm_out.gamma", "decoder.norm_out.gamma"),
+    ("conv_out.*", "decoder.conv_out.*"),
+];
+pub(super) const VAE_DECODER_KEYS: &[&str] = &["decoder.*", "post_quant_conv.*"];
+
+pub(super) const VAE_PARTS: &[(&str, &str)] = &[
+    ("norm1.gamma", "norm1.gamma"),
+    ("conv1.*", "conv1.*"),
+    ("norm2.gamma", "norm2.gamma"),
+    ("conv2.*", "conv2.*"),
+    ("shortcut.*", "conv_shortcut.*"),
+    ("norm.gamma", "norm.gamma"),
+    ("to_qkv.*", "to_qkv.*"),
+    ("proj.*", "proj.*"),
+    ("resample.*", "resample.1.*"),
+    ("time_conv.*", "time_conv.*"),
+];
+
+/// Stages that the nested decoder names are written out for; Wan has four.
+const MAX_STAGES: usize = 16;
+
+/// The decoder nests what the flat count runs through: stage i holds `res_blocks + 1` residual blocks and then an
+/// upsampler, so block j of it has the flat index `i * (res_blocks + 2) + j`.
+pub(super) fn decoder_stages(res_blocks: usize) -> Vec<(String, String)> {
+    let stride = res_blocks + 2;
+    let flat = (0..MAX_STAGES * stride).map(|n| (n, n / stride, n % stride));
+    flat.flat_map(|(n, stage, block)| {
+        let key = if block + 1 == stride {
+            format!("decoder.up_blocks.{stage}.upsamplers.0")
+        } else {
+            format!("decoder.up_blocks.{stage}.resnets.{block}")
+        };
+        super::place(&format!("up.{n}"), &key, VAE_PARTS).collect::<Vec<_>>()
+    })
+    .collect()
+}

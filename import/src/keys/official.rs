@@ -1,0 +1,64 @@
+//! The names of the authors' own code (`.pth` files and native safetensors).
+
+pub(super) const DIT: &[(&str, &str)] = &[
+    ("text_embedding.linear1.*", "text_embedding.0.*"),
+    ("text_embedding.linear2.*", "text_embedding.2.*"),
+    ("time_embedding.linear1.*", "time_embedding.0.*"),
+    ("time_embedding.linear2.*", "time_embedding.2.*"),
+    ("time_projection.*", "time_projection.1.*"),
+    ("blocks.#.ffn.linear1.*", "blocks.#.ffn.0.*"),
+    ("blocks.#.ffn.linear2.*", "blocks.#.ffn.2.*"),
+    ("blocks.#.*", "blocks.#.*"),
+    ("patch_embedding.*", "patch_embedding.*"),
+    ("head.*", "head.*"),
+];
+
+pub(super) const UMT5: &[(&str, &str)] = &[
+    ("blocks.#.relative_bias", "blocks.#.pos_embedding.embedding.weight"),
+    ("blocks.#.ffn.gate.*", "blocks.#.ffn.gate.0.*"),
+    ("blocks.#.ffn.up.*", "blocks.#.ffn.fc1.*"),
+    ("blocks.#.ffn.down.*", "blocks.#.ffn.fc2.*"),
+    ("blocks.#.*", "blocks.#.*"),
+    ("norm.weight", "norm.weight"),
+];
+pub(super) const UMT5_UNUSED: &[&str] = &[UMT5_TOKENS[0]];
+/// The token embedding.
+pub(super) const UMT5_TOKENS: &[&str] = &["token_embedding.weight"];
+
+pub(super) const VAE_ENCODER: &[(&str, &str)] = &[
+    ("conv_in.*", "encoder.conv1.*"),
+    ("down.#/", "encoder.downsamples.#/"),
+    ("mid.res1/", "encoder.middle.0/"),
+    ("mid.attn/", "encoder.middle.1/"),
+    ("mid.res2/", "encoder.middle.2/"),
+    ("norm_out.gamma", "encoder.head.0.gamma"),
+    ("conv_out.*", "encoder.head.2.*"),
+    ("quant_conv.*", "conv1.*"),
+];
+pub(super) const VAE_ENCODER_KEYS: &[&str] = &["encoder.*", "conv1.*"];
+
+pub(super) const VAE_DECODER: &[(&str, &str)] = &[
+    ("post_quant_conv.*", "conv2.*"),
+    ("conv_in.*", "decoder.conv1.*"),
+    ("mid.res1/", "decoder.middle.0/"),
+    ("mid.attn/", "decoder.middle.1/"),
+    ("mid.res2/", "decoder.middle.2/"),
+    ("up.#/", "decoder.upsamples.#/"),
+    ("norm_out.gamma", "decoder.head.0.gamma"),
+    ("conv_out.*", "decoder.head.2.*"),
+];
+pub(super) const VAE_DECODER_KEYS: &[&str] = &["decoder.*", "conv2.*"];
+
+/// What residual blocks, attention and resampling hold.
+pub(super) const VAE_PARTS: &[(&str, &str)] = &[
+    ("norm1.gamma", "residual.0.gamma"),
+    ("conv1.*", "residual.2.*"),
+    ("norm2.gamma", "residual.3.gamma"),
+    ("conv2.*", "residual.6.*"),
+    ("shortcut.*", "shortcut.*"),
+    ("norm.gamma", "norm.gamma"),
+    ("to_qkv.*", "to_qkv.*"),
+    ("proj.*", "proj.*"),
+    ("resample.*", "resample.1.*"),
+    ("time_conv.*", "time_conv.*"),
+];

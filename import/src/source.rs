@@ -1,0 +1,228 @@
+//! One view of every file format: named tensors with a shape, a dtype and raw little-endian bytes.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::{Deref, Range},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    ImportError,
+    map::{MappedFile, MappedPart},
+    safetensors, shards, torch,
+};
+
+/// How a tensor's elements are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// IEEE double.
+    F64,
+    /// IEEE single.
+    F32,
+    /// IEEE half.
+    F16,
+    /// The upper half of a single.
+    Bf16,
+    /// A dtype that no weight of ours has, by the file's name for it.
+    Other(String),
+}
+
+impl Stored {
+    /// Bytes of one element; `None` if unknown or not whole.
+    pub fn size(&self) -> Option<usize> {
+        Some(match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::Other(name) => match name.as_str() {
+                "I64" | "U64" | "C64" => 8,
+                "I32" | "U32" => 4,
+                "I16" | "U16" => 2,
+                "I8" | "U8" | "BOOL" => 1,
+                name if name.starts_with("F8_") => 1,
+                _ => return None,
+            },
+        })
+    }
+
+    /// From the name that safetensors headers use.
+    pub(crate) fn from_name(name: &str) -> Self {
+        match name {
+            "F64" => Self::F64,
+            "F32" => Self::F32,
+            "F16" => Self::F16,
+            "BF16" => Self::Bf16,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F64 => "F64",
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::Other(name) => name,
+        })
+    }
+}
+
+/// What is known of a tensor without touching its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Element type in the file.
+    pub dtype: Stored,
+    /// Length of the contiguous tensor in bytes.
+    pub bytes: usize,
+}
+
+/// Tensors by name. Nothing is read before [`Self::data`].
+pub trait TensorSource: Send + Sync + fmt::Debug {
+    /// The file that was opened; an index file stands for its shards.
+    fn path(&self) -> &Path;
+    /// All names, sorted.
+    fn names(&self) -> Vec<&str>;
+    /// Shape and dtype of a tensor.
+    fn info(&self, name: &str) -> Option<&TensorInfo>;
+    /// The bytes of a tensor, row-major and little-endian; `None` if there is no such tensor.
+    fn data(&self, name: &str) -> Option<TensorBytes>;
+}
+
+/// A tensor's bytes, borrowed from a mapped file if they are contiguous there.
+#[derive(Clone, Debug)]
+pub struct TensorBytes {
+    bytes: bytes::Bytes,
+    mapped: Option<MappedPart>,
+}
+
+impl TensorBytes {
+    /// Bytes that no file backs.
+    pub fn owned(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), mapped: None }
+    }
+
+    pub(crate) fn mapped(part: MappedPart) -> Self {
+        Self { bytes: bytes::Bytes::from_owner(part.clone()), mapped: Some(part) }
+    }
+
+    /// Shared ownership of the bytes, without a copy.
+    pub(crate) fn shared(&self) -> bytes::Bytes {
+        self.bytes.clone()
+    }
+
+    /// Says that the bytes are not needed soon, so that they stop counting as resident memory.
+    pub fn release(&self) {
+        if let Some(part) = &self.mapped {
+            part.release();
+        }
+    }
+}
+
+impl Deref for TensorBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The tensors of one file, or of the shards of one index.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: PathBuf,
+    files: Vec<MappedFile>,
+    tensors: BTreeMap<String, Entry>,
+}
+
+/// Where a tensor lies. `range` is inside the file, and `strides` (in elements) stay inside `range`.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) info: TensorInfo,
+    pub(crate) file: usize,
+    pub(crate) range: Range<usize>,
+    pub(crate) strides: Option<Vec<usize>>,
+}
+
+impl TensorFile {
+    pub(crate) fn new(path: &Path, files: Vec<MappedFile>, tensors: BTreeMap<String, Entry>) -> Self {
+        Self { path: path.to_owned(), files, tensors }
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<MappedFile>, BTreeMap<String, Entry>) {
+        (self.files, self.tensors)
+    }
+}
+
+impl TensorSource for TensorFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.tensors.keys().map(String::as_str).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|entry| &entry.info)
+    }
+
+    fn data(&self, name: &str) -> Option<TensorBytes> {
+        let entry = self.tensors.get(name)?;
+        let part = self.files[entry.file].part(entry.range.clone());
+        Some(match &entry.strides {
+            None => TensorBytes::mapped(part),
+            Some(strides) => {
+                let size = entry.info.dtype.size()?;
+                TensorBytes::owned(gather(part.as_ref(), &entry.info.shape, strides, size))
+            }
+        })
+    }
+}
+
+/// Row-major copy of a strided tensor whose first element is at the start of `bytes`.
+fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
+    let count = shape.iter().product::<usize>();
+    let mut out = Vec::with_capacity(count * size);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..count {
+        let at = size * index.iter().zip(strides).map(|(i, s)| i * s).sum::<usize>();
+        out.extend_from_slice(&bytes[at..at + size]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    out
+}
+
+/// Opens a `.safetensors` file, a `.safetensors.index.json` with its shards, or a zip `.pth`, whichever the name or
+/// else the first bytes say.
+///
+/// # Errors
+/// [`ImportError::Io`], [`ImportError::Format`] for damaged files, [`ImportError::ForbiddenGlobal`] for pickles that
+/// want to run code, and [`ImportError::UnsupportedFormat`].
+pub fn open(path: &Path) -> Result<TensorFile, ImportError> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        return shards::open(path);
+    }
+    let file = MappedFile::open(path)?;
+    let torch_name = path
+        .extension()
+        .is_some_and(|e| ["pth", "pt", "bin", "ckpt"].iter().any(|n| e.eq_ignore_ascii_case(n)));
+    match file.bytes() {
+        [b'G', b'G', b'U', b'F', ..] => {
+            Err(ImportError::UnsupportedFormat { path: path.to_owned(), what: "GGUF" })
+        }
+        [b'P', b'K', ..] => torch::open(file),
+        _ if torch_name => torch::open(file),
+        _ => safetensors::open(file),
+    }
+}
