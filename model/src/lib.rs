@@ -5,5 +5,7 @@
 
 mod linear;
 mod param;
+mod vae;
 
 pub use linear::Linear;
+pub use vae::{DecodeStream, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder};

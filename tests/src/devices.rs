@@ -23,7 +23,9 @@ pub fn devices() -> Vec<TestDevice> {
     ];
     match wgpu() {
         Some(device) => devices.push(TestDevice { name: "wgpu", device, gpu: true }),
-        None if std::env::var_os("WAN_REQUIRE_GPU").is_some() => panic!("no wgpu adapter, and one is required"),
+        None if std::env::var_os("WAN_REQUIRE_GPU").is_some() => {
+            panic!("no wgpu adapter, and one is required")
+        }
         None => report_skip(),
     }
     devices
