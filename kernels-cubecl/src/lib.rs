@@ -4,12 +4,14 @@
 //! operation's `reference` is portable tensor code; [`dispatch`] alone decides what runs on a device.
 
 mod attention;
+mod conv3d;
 mod dispatch;
 mod gate_residual;
 mod norm_modulate;
 mod rope3d;
 
 pub use attention::{SCORE_BUDGET_BYTES, attention};
+pub use conv3d::{Conv3dOptions, conv3d, conv3d_reference};
 pub use dispatch::{Road, dispatch};
 pub use gate_residual::gate_residual;
 pub use norm_modulate::{norm_modulate, rms_norm};

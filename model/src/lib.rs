@@ -14,6 +14,7 @@ mod noise;
 mod param;
 mod scheduler;
 pub mod text;
+mod vae;
 
 pub use config::{ModelKind, SamplingDefaults, WanConfig};
 pub use dit::WanTransformer;
@@ -23,3 +24,4 @@ pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
 pub use linear::Linear;
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
+pub use vae::{DecodeStream, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder};

@@ -1,0 +1,112 @@
+//! Frames to latents.
+
+use burn::{module::Module, prelude::*};
+
+use super::{
+    VaeConfig,
+    blocks::{Middle, ResidualBlock, RmsNorm},
+    causal_conv::CausalConv3d,
+    feature_cache::FeatureCache,
+    layer::Layer,
+    resample::Downsample,
+    statistics::Statistics,
+};
+
+/// The encoder: from frames in `[-1, 1]` to the mode of the latents in the diffusion model's scale. All work is f32.
+#[derive(Module, Debug)]
+pub struct VaeEncoder {
+    conv_in: CausalConv3d,
+    down: Vec<Layer<Downsample>>,
+    mid: Middle,
+    norm_out: RmsNorm,
+    conv_out: CausalConv3d,
+    quant_conv: CausalConv3d,
+    #[module(skip)]
+    statistics: Statistics,
+    #[module(skip)]
+    temporal_factor: usize,
+}
+
+impl VaeEncoder {
+    /// An encoder without memory until loaded; `config` must be [valid](VaeConfig::validate).
+    pub fn new(config: &VaeConfig, device: &Device) -> Self {
+        let moments = 2 * config.z_dim;
+        Self {
+            conv_in: CausalConv3d::new(3, config.base_dim, [3; 3], device),
+            down: layers(config, device),
+            mid: Middle::new(config.widest(), device),
+            norm_out: RmsNorm::new(config.widest(), device),
+            conv_out: CausalConv3d::new(config.widest(), moments, [3; 3], device),
+            quant_conv: CausalConv3d::pointwise(moments, moments, device),
+            statistics: Statistics::new(config),
+            temporal_factor: config.temporal_factor(),
+        }
+    }
+
+    /// Encodes a video one latent frame at a time. Frames at the end that do not fill a latent frame are dropped.
+    ///
+    /// # Shapes
+    /// - `video`: `[1, 3, frames, height, width]`, `frames > 0`; height and width are multiples of the
+    ///   [spatial factor](VaeConfig::spatial_factor)
+    /// - output: `[1, z, t, h, w]`
+    pub fn encode(&self, video: Tensor<5>) -> Tensor<5> {
+        let starts = (1..video.dims()[2]).step_by(self.temporal_factor);
+        let ends = std::iter::once(1).chain(starts.clone().map(|start| start + self.temporal_factor));
+        let chunks = std::iter::once(0)
+            .chain(starts)
+            .zip(ends)
+            .filter(|&(_, end)| end <= video.dims()[2])
+            .map(|(start, end)| video.clone().slice_dim(2, start..end));
+        let latents: Vec<_> = self.encode_stream(chunks).collect();
+        Tensor::cat(latents, 2)
+    }
+
+    /// Encodes chunks of a video as they come: the first of one frame, every other of the
+    /// [temporal factor](VaeConfig::temporal_factor).
+    ///
+    /// # Shapes
+    /// - `chunks`: `[1, 3, n, height, width]` each; items: `[1, z, 1, h, w]`
+    pub fn encode_stream<'a>(
+        &'a self,
+        chunks: impl IntoIterator<Item = Tensor<5>, IntoIter: 'a>,
+    ) -> impl Iterator<Item = Tensor<5>> + 'a {
+        let mut cache = FeatureCache::default();
+        chunks.into_iter().map(move |chunk| self.forward(chunk, &mut cache))
+    }
+
+    /// Encodes all frames at once: the definition that [`Self::encode`] must agree with, in memory that grows with the
+    /// length of the video. Shapes are those of [`Self::encode`].
+    pub fn encode_full(&self, video: Tensor<5>) -> Tensor<5> {
+        let frames = video.dims()[2];
+        let whole = frames - (frames - 1) % self.temporal_factor;
+        self.forward(video.slice_dim(2, 0..whole), &mut FeatureCache::default())
+    }
+
+    fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
+        cache.rewind();
+        let x = self.conv_in.forward(x, cache);
+        let x = self.down.iter().fold(x, |x, layer| match layer {
+            Layer::Residual(block) => block.forward(x, cache),
+            Layer::Resample(downsample) => downsample.forward(x, cache),
+        });
+        let x = self.norm_out.forward_silu(self.mid.forward(x, cache));
+        let moments = self.quant_conv.forward(self.conv_out.forward(x, cache), cache);
+        let z_dim = moments.dims()[1] / 2;
+        self.statistics.normalise(moments.slice_dim(1, 0..z_dim))
+    }
+}
+
+fn layers(config: &VaeConfig, device: &Device) -> Vec<Layer<Downsample>> {
+    let mut layers = Vec::new();
+    let mut temporal = config.temporal_down.iter();
+    for (inputs, outputs) in config.encoder_stages() {
+        for block in 0..config.num_res_blocks {
+            let inputs = if block == 0 { inputs } else { outputs };
+            layers.push(Layer::Residual(ResidualBlock::new(inputs, outputs, device)));
+        }
+        if let Some(&temporal) = temporal.next() {
+            layers.push(Layer::Resample(Downsample::new(outputs, temporal, device)));
+        }
+    }
+    layers
+}

@@ -1,0 +1,15 @@
+//! The causal video VAE: frames to latents and back, one latent frame at a time.
+
+mod blocks;
+mod causal_conv;
+mod config;
+mod decoder;
+mod encoder;
+mod feature_cache;
+mod layer;
+mod resample;
+mod statistics;
+
+pub use config::{VaeConfig, VaeConfigError};
+pub use decoder::{DecodeStream, VaeDecoder};
+pub use encoder::VaeEncoder;

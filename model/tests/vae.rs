@@ -1,0 +1,182 @@
+//! The video VAE against PyTorch, and streaming against the whole sequence.
+#![allow(clippy::unwrap_used)]
+
+use burn::{module::Module, prelude::*};
+use testkit::{Golden, Tolerance, assert_close, devices, tensor};
+use wan_model::{VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder};
+
+/// Streaming and the whole sequence do the same sums; matrix products may block them differently.
+const STREAM: Tolerance = Tolerance(1e-6);
+
+struct Case {
+    golden: Golden,
+    config: VaeConfig,
+}
+
+impl Case {
+    fn new(name: &str, config: VaeConfig) -> Self {
+        let golden = Golden::load(name);
+        let (latents_mean, latents_std) = (golden.get("mean").1.to_vec(), golden.get("std").1.to_vec());
+        Self { golden, config: VaeConfig { latents_mean, latents_std, ..config } }
+    }
+
+    fn all() -> [Self; 2] {
+        let narrow = VaeConfig { base_dim: 4, z_dim: 4, num_res_blocks: 1, ..VaeConfig::wan_2_1() };
+        let short = VaeConfig {
+            base_dim: 6,
+            z_dim: 3,
+            dim_mult: vec![1, 1, 2],
+            temporal_down: vec![true, false],
+            ..VaeConfig::wan_2_1()
+        };
+        [Self::new("vae", narrow), Self::new("vae_two_blocks", short)]
+    }
+
+    fn encoder(&self, device: &Device) -> VaeEncoder {
+        self.golden.fill("enc.", VaeEncoder::new(&self.config, device))
+    }
+
+    fn decoder(&self, device: &Device) -> VaeDecoder {
+        self.golden.fill("dec.", VaeDecoder::new(&self.config, device))
+    }
+}
+
+fn values<const D: usize>(t: Tensor<D>) -> Vec<f32> {
+    t.into_data().try_into_vec::<f32>().unwrap()
+}
+
+fn assert_same(what: &str, actual: Tensor<5>, expected: Tensor<5>) {
+    let shape = expected.dims();
+    assert_close(what, actual, (&shape, &values(expected)), STREAM);
+}
+
+fn decode(decoder: &VaeDecoder, latents: Tensor<5>) -> Tensor<5> {
+    Tensor::cat(decoder.stream(latents).collect(), 2)
+}
+
+#[test]
+fn encodes_like_pytorch() {
+    for device in devices() {
+        for case in Case::all() {
+            let video = case.golden.tensor("video", &device.device);
+            let latents = case.encoder(&device.device).encode(video);
+            assert_close(device.name, latents, case.golden.get("encoded"), Tolerance::module(&device));
+        }
+    }
+}
+
+#[test]
+fn decodes_like_pytorch() {
+    for device in devices() {
+        for case in Case::all() {
+            let latents = case.golden.tensor("latents", &device.device);
+            let video = decode(&case.decoder(&device.device), latents);
+            assert_close(device.name, video, case.golden.get("decoded"), Tolerance::module(&device));
+        }
+    }
+}
+
+#[test]
+fn streamed_decoding_equals_the_whole_sequence() {
+    for device in devices() {
+        for case in Case::all() {
+            let decoder = case.decoder(&device.device);
+            let counts: &[usize] = if device.gpu { &[3] } else { &[1, 2, 3, 5] };
+            for &frames in counts {
+                let latents = tensor(frames as u64, [1, case.config.z_dim, frames, 2, 3], &device.device);
+                let whole = decoder.decode_full(latents.clone());
+                assert_eq!(whole.dims()[2], case.config.frames(frames));
+                assert_same(&format!("{} {frames}", device.name), decode(&decoder, latents), whole);
+            }
+        }
+    }
+}
+
+#[test]
+fn streamed_encoding_equals_the_whole_sequence() {
+    for device in devices() {
+        for case in Case::all() {
+            let encoder = case.encoder(&device.device);
+            let counts: &[usize] = if device.gpu { &[9] } else { &[1, 2, 5, 8, 9, 17] };
+            for &frames in counts {
+                let video = tensor(frames as u64, [1, 3, frames, 16, 8], &device.device).mul_scalar(0.5);
+                let whole = encoder.encode_full(video.clone());
+                assert_eq!(whole.dims()[2], case.config.latent_frames(frames));
+                assert_same(&format!("{} {frames}", device.name), encoder.encode(video), whole);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_stream_starts_afresh() {
+    let device = Device::flex();
+    for case in Case::all() {
+        let decoder = case.decoder(&device);
+        let latents = tensor(7, [1, case.config.z_dim, 2, 2, 2], &device);
+        let first = values(decode(&decoder, latents.clone()));
+        let mut interrupted = decoder.stream(latents.clone());
+        interrupted.next();
+        assert_eq!(first, values(decode(&decoder, latents)));
+    }
+}
+
+#[test]
+fn a_latent_frame_is_one_frame_first_and_four_after() {
+    let [case, _] = Case::all();
+    let decoder = case.decoder(&Device::flex());
+    let latents = tensor(3, [1, case.config.z_dim, 3, 1, 2], &Device::flex());
+    let shapes: Vec<_> = decoder.stream(latents).map(|chunk| chunk.dims()).collect();
+    assert_eq!(shapes, [[1, 3, 1, 8, 16], [1, 3, 4, 8, 16], [1, 3, 4, 8, 16]]);
+}
+
+#[test]
+fn frame_counts_follow_the_stride() {
+    let config = VaeConfig::wan_2_1();
+    let table = [
+        (1, 1),
+        (5, 2),
+        (9, 3),
+        (13, 4),
+        (17, 5),
+        (21, 6),
+        (33, 9),
+        (41, 11),
+        (49, 13),
+        (81, 21),
+        (121, 31),
+        (161, 41),
+    ];
+    for (frames, latent_frames) in table {
+        assert_eq!(config.latent_frames(frames), latent_frames);
+        assert_eq!(config.frames(latent_frames), frames);
+    }
+    assert_eq!((config.latent_frames(0), config.frames(0)), (0, 0));
+    assert_eq!(config.latent_frames(8), 2, "three leftover frames are dropped");
+    assert_eq!((config.spatial_factor(), config.temporal_factor()), (8, 4));
+}
+
+#[test]
+fn wan_2_1_has_the_published_number_of_parameters() {
+    let (config, device) = (VaeConfig::wan_2_1(), Device::flex());
+    let encoder = VaeEncoder::new(&config, &device).num_params();
+    let decoder = VaeDecoder::new(&config, &device).num_params();
+    assert_eq!(encoder + decoder, 126_892_531);
+}
+
+#[test]
+fn contradictory_configurations_are_refused() {
+    let good = VaeConfig::wan_2_1();
+    assert_eq!(good.validate(), Ok(()));
+    let stages = VaeConfig { temporal_down: vec![true], ..good.clone() };
+    assert_eq!(
+        stages.validate(),
+        Err(VaeConfigError::Length { name: "temporal_down", expected: 3, found: 1 })
+    );
+    let statistics = VaeConfig { latents_std: vec![1.0; 4], ..good.clone() };
+    assert!(matches!(statistics.validate(), Err(VaeConfigError::Length { name: "latents_std", .. })));
+    let odd = VaeConfig { base_dim: 3, dim_mult: vec![1, 1, 1, 1], ..good.clone() };
+    assert_eq!(odd.validate(), Err(VaeConfigError::OddWidth { width: 3 }));
+    let empty = VaeConfig { dim_mult: vec![], ..good };
+    assert_eq!(empty.validate(), Err(VaeConfigError::Zero { name: "dim_mult" }));
+}
