@@ -47,11 +47,45 @@ pub fn load_module<M: Module>(
     policy: &DtypePolicy,
     device: &Device,
 ) -> Result<M, ImportError> {
-    let mut plan =
-        Planner { keys, policy, place: Place::default(), wanted: BTreeMap::new(), unknown: Vec::new() };
-    module.visit(&mut plan);
+    let plan = Planner::of(&module, "", keys, policy);
     plan.check(source)?;
-    let mut loader = Loader { source, plan: plan.wanted, place: Place::default(), device, error: None };
+    plan.refuse_unused(source)?;
+    fill(module, "", plan, source, device)
+}
+
+/// Everything [`load_module`] checks before it reads values.
+pub(crate) fn check_module<M: Module>(
+    module: &M,
+    source: &dyn TensorSource,
+    keys: &KeyTable,
+) -> Result<(), ImportError> {
+    let plan = Planner::of(module, "", keys, &DtypePolicy::F32);
+    plan.check(source)?;
+    plan.refuse_unused(source)
+}
+
+/// Fills `module`, which stands at the module path `at` of a larger one; what else the source holds does not matter.
+pub(crate) fn load_part<M: Module>(
+    module: M,
+    at: &str,
+    source: &dyn TensorSource,
+    keys: &KeyTable,
+    policy: &DtypePolicy,
+    device: &Device,
+) -> Result<M, ImportError> {
+    let plan = Planner::of(&module, at, keys, policy);
+    plan.check(source)?;
+    fill(module, at, plan, source, device)
+}
+
+fn fill<M: Module>(
+    module: M,
+    at: &str,
+    plan: Planner<'_>,
+    source: &dyn TensorSource,
+    device: &Device,
+) -> Result<M, ImportError> {
+    let mut loader = Loader { source, plan: plan.wanted, place: Place::at(at), device, error: None };
     let module = module.map(&mut loader);
     loader.error.map_or(Ok(module), Err)
 }
@@ -61,6 +95,11 @@ pub fn load_module<M: Module>(
 struct Place(Vec<(String, String)>);
 
 impl Place {
+    fn at(path: &str) -> Self {
+        let segments = path.split('.').filter(|name| !name.is_empty());
+        Self(segments.map(|name| (name.to_owned(), String::new())).collect())
+    }
+
     fn enter(&mut self, name: &str, container: &str) {
         self.0.push((name.to_owned(), container.to_owned()));
     }
@@ -114,7 +153,13 @@ impl ModuleVisitor for Planner<'_> {
     }
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn of<M: Module>(module: &M, at: &str, keys: &'a KeyTable, policy: &'a DtypePolicy) -> Self {
+        let mut plan = Self { keys, policy, place: Place::at(at), wanted: BTreeMap::new(), unknown: Vec::new() };
+        module.visit(&mut plan);
+        plan
+    }
+
     fn check(&self, source: &dyn TensorSource) -> Result<(), ImportError> {
         let path = || source.path().to_owned();
         let absent = self.wanted.values().filter(|w| source.info(&w.key).is_none()).map(|w| w.key.as_str());
@@ -123,7 +168,10 @@ impl Planner<'_> {
             let (count, first) = listed(&missing);
             return Err(ImportError::MissingTensors { path: path(), count, first });
         }
-        self.wanted.values().try_for_each(|wanted| check_tensor(wanted, source))?;
+        self.wanted.values().try_for_each(|wanted| check_tensor(wanted, source))
+    }
+
+    fn refuse_unused(&self, source: &dyn TensorSource) -> Result<(), ImportError> {
         let used: HashSet<_> = self.wanted.values().map(|w| w.key.as_str()).collect();
         let unused: Vec<_> =
             source.names().into_iter().filter(|n| !used.contains(n) && !self.keys.allows_unused(n)).collect();
@@ -131,7 +179,7 @@ impl Planner<'_> {
             return Ok(());
         }
         let (count, first) = listed(&unused);
-        Err(ImportError::UnusedTensors { path: path(), count, first })
+        Err(ImportError::UnusedTensors { path: source.path().to_owned(), count, first })
     }
 }
 

@@ -23,11 +23,9 @@ pub struct LatentShape {
 /// Why a video has no latent shape; carries the nearest legal values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LatentError {
-    #[error("{frames} frames are not 1 more than a multiple of {stride} (nearest: {below} and {above})")]
+    #[error("{frames} frames are not 1 more than a multiple of {stride}")]
     IllegalFrameCount { frames: usize, stride: usize, below: usize, above: usize },
-    #[error(
-        "{height}x{width} (height x width) is not a multiple of {multiple_h}x{multiple_w} (nearest: {near_h}x{near_w})"
-    )]
+    #[error("{width}x{height} is not a multiple of {multiple_w}x{multiple_h}")]
     IllegalSize {
         height: usize,
         width: usize,
@@ -36,7 +34,7 @@ pub enum LatentError {
         near_h: usize,
         near_w: usize,
     },
-    #[error("{height}x{width} (height x width) and {frames} frames are more than {MAX_PIXELS} pixels")]
+    #[error("{width}x{height} and {frames} frames are more than {MAX_PIXELS} pixels")]
     TooLarge { frames: usize, height: usize, width: usize },
 }
 

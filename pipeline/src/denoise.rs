@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use wan_kernels::RopeTable;
-use wan_model::{WanTransformer, guidance::guide, scheduler::Sampler};
+use wan_model::{Sampler, WanTransformer, guide};
 
 use crate::{CancelToken, PipelineError};
 
@@ -12,6 +12,15 @@ pub struct Conditioning {
     pub context: Tensor<3>,
     /// The negative prompt's rows and the guidance scale; `None` runs one forward pass per step.
     pub negative: Option<(Tensor<3>, f64)>,
+}
+
+impl Conditioning {
+    /// From the text encoder's rows `[1, n, text_dim]` of the prompt and, if guided, of the negative prompt.
+    pub fn new(transformer: &WanTransformer, rows: Vec<Tensor<3>>, guidance: f64) -> Option<Self> {
+        let mut embedded = rows.into_iter().map(|rows| transformer.embed_text(rows));
+        let context = embedded.next()?;
+        Some(Self { context, negative: embedded.next().map(|negative| (negative, guidance)) })
+    }
 }
 
 /// The state after one step.

@@ -1,17 +1,17 @@
 //! What can go wrong between a request and its frames.
 
 use wan_import::ImportError;
-use wan_model::ModelError;
+use wan_model::{LatentError, ModelError, ScheduleError};
 
 /// An error of a run. [`Self::hint`] says the way out where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    #[error("{frames} frames do not fit the {stride}-frame latent stride")]
-    IllegalFrameCount { frames: usize, stride: usize, below: usize, above: usize },
-    #[error("{width}x{height} is not a multiple of {multiple} in both directions")]
-    IllegalSize { width: usize, height: usize, multiple: usize, near: (usize, usize) },
-    #[error("{width}x{height} with {frames} frames has {tokens} tokens along one axis; the model knows {limit}")]
-    TooLarge { width: usize, height: usize, frames: usize, tokens: usize, limit: usize },
+    #[error(transparent)]
+    Latent(#[from] LatentError),
+    #[error("{width}x{height} with {frames} frames has {tokens} positions along one axis; the model knows {limit}")]
+    TooManyPositions { width: usize, height: usize, frames: usize, tokens: usize, limit: usize },
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     #[error("{name} is {value}, outside {low} to {high}")]
     OutOfRange { name: &'static str, value: f64, low: f64, high: f64 },
     #[error("the noise has shape {found:?}; this request needs {expected:?}")]
@@ -26,6 +26,8 @@ pub enum PipelineError {
     DtypeUnavailable(&'static str),
     #[error("the latents hold values that are not finite after step {step} of {total}")]
     NonFinite { step: usize, total: usize },
+    #[error("there is no prompt to follow")]
+    NoPrompt,
     #[error("interrupted")]
     Cancelled,
     #[error(transparent)]
@@ -41,9 +43,8 @@ impl PipelineError {
     /// The way out, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::IllegalFrameCount { below, above, .. } => Some(format!("use {below} or {above}")),
-            Self::IllegalSize { near: (w, h), .. } => Some(format!("use {w}x{h}")),
-            Self::TooLarge { .. } => Some("use a smaller size or fewer frames".into()),
+            Self::Latent(error) => latent_hint(error),
+            Self::TooManyPositions { .. } => Some("use a smaller size or fewer frames".into()),
             Self::NoiseShape { .. } => {
                 Some("the shape is [channels, latent frames, height / 8, width / 8] for most models".into())
             }
@@ -59,12 +60,21 @@ impl PipelineError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::IllegalFrameCount { .. }
-                | Self::IllegalSize { .. }
-                | Self::TooLarge { .. }
+            Self::Latent(_)
+                | Self::Schedule(_)
+                | Self::TooManyPositions { .. }
                 | Self::OutOfRange { .. }
                 | Self::NoiseShape { .. }
                 | Self::NoiseNotFinite
         )
+    }
+}
+
+fn latent_hint(error: &LatentError) -> Option<String> {
+    match error {
+        LatentError::IllegalFrameCount { below, above, .. } if below == above => Some(format!("use {below}")),
+        LatentError::IllegalFrameCount { below, above, .. } => Some(format!("use {below} or {above}")),
+        LatentError::IllegalSize { near_h, near_w, .. } => Some(format!("use {near_w}x{near_h}")),
+        LatentError::TooLarge { .. } => Some("use a smaller size or fewer frames".into()),
     }
 }

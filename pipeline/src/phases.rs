@@ -7,7 +7,7 @@ use burn::{
     tensor::{DType, FloatDType},
 };
 use wan_import::{Checkpoint, DtypePolicy};
-use wan_model::{LatentShape, WanTransformer, scheduler::Sampler};
+use wan_model::{Sampler, WanTransformer, text::PositionBuckets};
 
 use crate::{CancelToken, Conditioning, Denoise, Event, FrameChunk, Phase, PipelineError, Plan, Step};
 
@@ -30,19 +30,14 @@ pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -
         return Err(PipelineError::DtypeUnavailable(dtype.name()));
     }
     let rows = engine.phase(Phase::Text, |engine| engine.encode(checkpoint, plan))?;
+    engine.tell_text(&rows)?;
     let transformer = engine.phase(Phase::Load, |engine| {
-        Ok(checkpoint.load_transformer(&DtypePolicy::matmul(dtype), &engine.device)?)
+        Ok(checkpoint.load_transformer(&DtypePolicy { matmul: engine.dtype }, &engine.device)?)
     })?;
     let latents = engine.phase(Phase::Denoise, |engine| engine.denoise(&transformer, plan, rows))?;
     drop(transformer);
     engine.device.memory_cleanup();
     engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
-}
-
-/// Context rows `[1, n, text_dim]` of the prompt and, if the run is guided, of the negative prompt.
-struct TextRows {
-    context: Tensor<3>,
-    negative: Option<Tensor<3>>,
 }
 
 impl Engine<'_> {
@@ -63,31 +58,29 @@ impl Engine<'_> {
         (self.observer)(event).map_err(PipelineError::Observer)
     }
 
-    /// The text encoder passes through memory one layer at a time, for both prompts at once.
-    fn encode(&mut self, checkpoint: &Checkpoint, plan: &Plan) -> Result<TextRows, PipelineError> {
+    /// Context rows `[1, n, text_dim]` of the prompt and, if the run is guided, of the negative prompt. The text
+    /// encoder passes through memory one layer at a time, for both at once.
+    fn encode(&mut self, checkpoint: &Checkpoint, plan: &Plan) -> Result<Vec<Tensor<3>>, PipelineError> {
         let prompts: Vec<&str> = match plan.guided() {
             true => vec![&plan.prompt, &plan.negative],
             false => vec![&plan.prompt],
         };
         let mut rows = self.token_rows(checkpoint, &prompts)?;
-        let policy = DtypePolicy::matmul(DType::from(self.dtype));
-        let encoder = checkpoint.text_encoder(&policy, &self.device)?;
-        for index in 0..encoder.layers() {
+        let layers = checkpoint.text_layers(&self.device)?;
+        let buckets = |x: &Tensor<3>| PositionBuckets::new(x.dims()[1], layers.config(), &self.device);
+        let positions: Vec<_> = rows.iter().map(buckets).collect();
+        for index in 0..layers.config().layers {
             self.cancel.check()?;
-            let block = encoder.load_block(index)?;
-            rows = rows.into_iter().map(|x| block.forward(x)).collect();
+            let block = layers.block(index)?;
+            rows = rows.into_iter().zip(&positions).map(|(x, at)| block.forward(x, at)).collect();
         }
-        let norm = encoder.load_norm()?;
-        let mut rows = rows.into_iter().map(|x| norm.forward(x));
-        let (context, negative) = (rows.next(), rows.next());
-        let context = context.expect("a prompt is always encoded");
-        self.tell_text(&context, negative.as_ref())?;
-        Ok(TextRows { context, negative })
+        let norm = layers.norm()?;
+        Ok(rows.into_iter().map(|x| norm.forward(x)).collect())
     }
 
     /// Embedded tokens `[1, n, d]` of each prompt, gathered on the host.
     fn token_rows(&self, checkpoint: &Checkpoint, prompts: &[&str]) -> Result<Vec<Tensor<3>>, PipelineError> {
-        let (tokenizer, table) = (checkpoint.load_tokenizer()?, checkpoint.token_table()?);
+        let (tokenizer, table) = (checkpoint.load_tokenizer()?, checkpoint.text_encoder.token_table()?);
         let text_len = checkpoint.dit_config()?.text_len;
         let embed = |prompt: &&str| {
             let ids = tokenizer.encode(prompt, text_len)?;
@@ -97,21 +90,21 @@ impl Engine<'_> {
         prompts.iter().map(embed).collect()
     }
 
-    fn tell_text(&mut self, context: &Tensor<3>, negative: Option<&Tensor<3>>) -> Result<(), PipelineError> {
-        let width = context.dims()[2];
-        let (context, null) = (host_values(context), negative.map(host_values));
-        self.tell(Event::Text { context: &context, context_null: null.as_deref(), width })
+    fn tell_text(&mut self, rows: &[Tensor<3>]) -> Result<(), PipelineError> {
+        let width = rows.first().map_or(0, |x| x.dims()[2]);
+        let values: Vec<_> = rows.iter().map(host_values).collect();
+        let at = |index: usize| values.get(index).map(Vec::as_slice);
+        self.tell(Event::Text { context: at(0).unwrap_or_default(), context_null: at(1), width })
     }
 
     fn denoise(
         &mut self,
         transformer: &WanTransformer,
         plan: &Plan,
-        rows: TextRows,
+        rows: Vec<Tensor<3>>,
     ) -> Result<Tensor<5>, PipelineError> {
-        let conditioning = Conditioning {
-            context: transformer.embed_text(rows.context),
-            negative: rows.negative.map(|rows| (transformer.embed_text(rows), plan.guidance)),
+        let Some(conditioning) = Conditioning::new(transformer, rows, plan.guidance) else {
+            return Err(PipelineError::NoPrompt);
         };
         let sampler = Sampler::new(plan.solver, plan.schedule.clone());
         let cancel = self.cancel.clone();
@@ -128,8 +121,7 @@ impl Engine<'_> {
     }
 
     fn starting_noise(&self, plan: &Plan) -> Tensor<5> {
-        let LatentShape { channels, frames, height, width } = plan.latent;
-        let data = TensorData::new(plan.noise(), [1, channels, frames, height, width]);
+        let data = TensorData::new(plan.noise(), plan.latent.dims());
         Tensor::from_data(data, &self.device)
     }
 

@@ -26,7 +26,7 @@ pub fn devices() -> Vec<TestDevice> {
         None if std::env::var_os("WAN_REQUIRE_GPU").is_some() => {
             panic!("no wgpu adapter, and one is required")
         }
-        None => report_skip(),
+        None => report_skip("wgpu", "no adapter"),
     }
     devices
 }
@@ -41,8 +41,9 @@ fn wgpu() -> Option<Device> {
     Device::enumerate(DeviceType::Wgpu).into_iter().next()
 }
 
-fn report_skip() {
+/// Says on stderr that the running test leaves out `device`, and why.
+pub fn report_skip(device: &str, why: &str) {
     let test = std::thread::current().name().unwrap_or("?").to_owned();
     // The harness captures the print macros only, so this line is always seen.
-    let _ = writeln!(std::io::stderr(), "SKIPPED on wgpu (no adapter): {test}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED on {device} ({why}): {test}");
 }

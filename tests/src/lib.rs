@@ -7,6 +7,6 @@ mod random;
 mod weights;
 
 pub use compare::{Tolerance, assert_close, relative_l2};
-pub use devices::{TestDevice, devices, reference_device};
+pub use devices::{TestDevice, devices, reference_device, report_skip};
 pub use golden::Golden;
 pub use random::{normal, tensor};

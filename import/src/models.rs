@@ -1,0 +1,161 @@
+//! The networks of a checkpoint, built to its dimensions and filled.
+
+use burn::prelude::*;
+use wan_model::{
+    ModelKind, VaeConfig, VaeDecoder, WanConfig, WanTransformer,
+    text::{Tokenizer, Umt5Block, Umt5Config, Umt5Encoder, Umt5Norm},
+};
+
+use crate::{
+    Checkpoint, DtypePolicy, ImportError, KeyTable, TensorSource,
+    load::{check_module, load_module, load_part},
+};
+
+/// Largest `tokenizer.json` that is read; the released one has 16 MB.
+const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
+
+impl Checkpoint {
+    /// Dimensions of the transformer.
+    ///
+    /// # Errors
+    /// As [`crate::Component::dit_dims`].
+    pub fn dit_config(&self) -> Result<WanConfig, ImportError> {
+        let dims = self.dit.dit_dims()?;
+        Ok(WanConfig {
+            kind: ModelKind::T2v,
+            dim: dims.dim,
+            ffn_dim: dims.ffn_dim,
+            heads: dims.heads,
+            layers: dims.layers,
+            in_dim: dims.in_dim,
+            out_dim: dims.out_dim,
+            text_dim: dims.text_dim,
+            freq_dim: dims.freq_dim,
+            eps: dims.eps,
+            ..WanConfig::t2v_1_3b()
+        })
+    }
+
+    /// Dimensions of the text encoder.
+    ///
+    /// # Errors
+    /// As [`crate::Component::umt5_dims`].
+    pub fn text_config(&self) -> Result<Umt5Config, ImportError> {
+        let dims = self.text_encoder.umt5_dims()?;
+        Ok(Umt5Config {
+            vocab: dims.vocab,
+            d_model: dims.d_model,
+            d_kv: dims.d_kv,
+            heads: dims.heads,
+            d_ff: dims.d_ff,
+            layers: dims.layers,
+            buckets: dims.buckets,
+            max_distance: dims.max_distance,
+            eps: dims.eps,
+        })
+    }
+
+    /// Dimensions of the video autoencoder.
+    ///
+    /// # Errors
+    /// As [`crate::Component::vae_dims`], and [`ImportError::Config`] if its stages do not fit together.
+    pub fn vae_config(&self) -> Result<VaeConfig, ImportError> {
+        let dims = self.vae.vae_dims()?;
+        let refuse = |detail: String| ImportError::config(self.vae.source.path(), detail);
+        if dims.widths.iter().any(|width| width % dims.base_dim != 0) {
+            return Err(refuse(format!("stages of {:?} are no multiples of {}", dims.widths, dims.base_dim)));
+        }
+        let config = VaeConfig {
+            dim_mult: dims.widths.iter().map(|width| width / dims.base_dim).collect(),
+            base_dim: dims.base_dim,
+            z_dim: dims.z_dim,
+            num_res_blocks: dims.num_res_blocks,
+            temporal_down: dims.temporal,
+            latents_mean: dims.latents_mean,
+            latents_std: dims.latents_std,
+        };
+        config.validate().map_err(|error| refuse(error.to_string()))?;
+        Ok(config)
+    }
+
+    /// The transformer on `device`, its weights in the policy's dtype.
+    ///
+    /// # Errors
+    /// As [`load_module`].
+    pub fn load_transformer(&self, policy: &DtypePolicy, device: &Device) -> Result<WanTransformer, ImportError> {
+        let module = WanTransformer::new(&self.dit_config()?, device);
+        load_module(module, &*self.dit.source, &self.dit.dit_keys(), policy, device)
+    }
+
+    /// The decoder half of the autoencoder on `device`, in f32.
+    ///
+    /// # Errors
+    /// As [`load_module`].
+    pub fn load_vae_decoder(&self, device: &Device) -> Result<VaeDecoder, ImportError> {
+        let module = VaeDecoder::new(&self.vae_config()?, device);
+        let keys = self.vae.vae_decoder_keys(&self.vae.vae_dims()?);
+        load_module(module, &*self.vae.source, &keys, &DtypePolicy::F32, device)
+    }
+
+    /// The text encoder, checked and ready to be loaded layer by layer.
+    ///
+    /// # Errors
+    /// As [`load_module`], the tensors' values aside.
+    pub fn text_layers<'a>(&'a self, device: &'a Device) -> Result<TextLayers<'a>, ImportError> {
+        let (config, keys) = (self.text_config()?, self.text_encoder.umt5_keys());
+        let source = &*self.text_encoder.source;
+        check_module(&Umt5Encoder::new(&config, device), source, &keys)?;
+        Ok(TextLayers { source, keys, config, device })
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// [`ImportError::Io`], and [`ImportError::Config`] if the file is too large or no tokenizer.
+    pub fn load_tokenizer(&self) -> Result<Tokenizer, ImportError> {
+        let path = &self.tokenizer;
+        let io = |source| ImportError::Io { path: path.clone(), source };
+        let bytes = std::fs::metadata(path).map_err(io)?.len();
+        if bytes > MAX_TOKENIZER_BYTES {
+            return Err(ImportError::config(path, format!("{bytes} bytes are too many for a tokenizer")));
+        }
+        let json = std::fs::read(path).map_err(io)?;
+        Tokenizer::from_json(&json).map_err(|error| ImportError::config(path, error.to_string()))
+    }
+}
+
+/// A text encoder whose layers are loaded one at a time: eleven gigabytes pass through the memory of one layer.
+///
+/// Always in f32: the feed-forward's products leave the range of f16.
+pub struct TextLayers<'a> {
+    source: &'a dyn TensorSource,
+    keys: KeyTable,
+    config: Umt5Config,
+    device: &'a Device,
+}
+
+impl TextLayers<'_> {
+    pub fn config(&self) -> &Umt5Config {
+        &self.config
+    }
+
+    /// Layer `index`.
+    ///
+    /// # Errors
+    /// As [`load_module`].
+    pub fn block(&self, index: usize) -> Result<Umt5Block, ImportError> {
+        self.part(Umt5Block::new(&self.config, self.device), &format!("blocks.{index}"))
+    }
+
+    /// The norm after the last layer.
+    ///
+    /// # Errors
+    /// As [`load_module`].
+    pub fn norm(&self) -> Result<Umt5Norm, ImportError> {
+        self.part(Umt5Norm::new(&self.config, self.device), "norm")
+    }
+
+    fn part<M: Module>(&self, module: M, at: &str) -> Result<M, ImportError> {
+        load_part(module, at, self.source, &self.keys, &DtypePolicy::F32, self.device)
+    }
+}
