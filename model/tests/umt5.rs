@@ -133,8 +133,9 @@ fn buckets_match_transformers_at_every_distance() {
 fn degenerate_bucket_counts_do_not_panic() {
     for buckets in 0..6 {
         for distance in [0, 1, 2, 128] {
-            let all = [i64::MIN, -5, -1, 0, 1, 5, i64::MAX];
-            all.map(|relative| position_bucket(relative, buckets, distance));
+            for relative in [i64::MIN, -5, -1, 0, 1, 5, i64::MAX] {
+                position_bucket(relative, buckets, distance);
+            }
         }
     }
 }
