@@ -16,8 +16,8 @@ pub fn position_bucket(relative: i64, buckets: usize, max_distance: usize) -> us
     }
     // f32, as in the reference: a boundary decided in another precision moves a whole bucket.
     let span = (max_distance as f64 / exact as f64).ln() as f32;
-    let octave = (distance as f32 / exact as f32).ln() / span * (side - exact) as f32;
-    ahead + (exact + octave as usize).min(side - 1)
+    let octave = (distance as f32 / exact as f32).ln() / span * side.saturating_sub(exact) as f32;
+    ahead + exact.saturating_add(octave as usize).min(side.saturating_sub(1))
 }
 
 /// The buckets of all pairs of `n` positions, shared by all layers of one encoding.

@@ -1,5 +1,7 @@
 //! Prompts to token ids, by the rules in a checkpoint's `tokenizer.json`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::clean;
 use crate::ModelError;
 
@@ -22,9 +24,12 @@ impl Tokenizer {
     /// # Errors
     /// [`ModelError::Tokenizer`] for contents that are no tokenizer, [`ModelError::MissingToken`] without `</s>`.
     pub fn from_json(json: &[u8]) -> Result<Self, ModelError> {
-        let refuse = |e: tokenizers::Error| ModelError::Tokenizer { reason: e.to_string() };
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(refuse)?;
-        tokenizer.with_truncation(None).map_err(refuse)?.with_padding(None);
+        let read = || {
+            let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)?;
+            tokenizer.with_truncation(None)?.with_padding(None);
+            Ok(tokenizer)
+        };
+        let tokenizer = guarded(read).map_err(|reason| ModelError::Tokenizer { reason })?;
         let end = tokenizer.token_to_id(END).ok_or(ModelError::MissingToken { token: END })?;
         Ok(Self { tokenizer, end })
     }
@@ -40,12 +45,18 @@ impl Tokenizer {
             return Err(ModelError::PromptTooLong { bytes: prompt.len(), limit: MAX_PROMPT_BYTES });
         }
         // Special tokens are added here, once, whether or not the file has a template that adds them.
-        let encoding = self
-            .tokenizer
-            .encode_fast(clean(prompt), false)
-            .map_err(|e| ModelError::Tokenize { reason: e.to_string() })?;
+        let encoding = guarded(|| self.tokenizer.encode_fast(clean(prompt), false))
+            .map_err(|reason| ModelError::Tokenize { reason })?;
         let text = encoding.get_ids();
         let text = &text[..text.len().min(max_len.saturating_sub(1))];
         Ok(text.iter().copied().chain([self.end]).collect())
+    }
+}
+
+/// The result of `call`. The crate panics on some damaged files where it should give an error; here it gives one.
+fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("its contents contradict each other".into()),
     }
 }
