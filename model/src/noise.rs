@@ -62,9 +62,9 @@ fn ln(x: f32) -> f32 {
         -1.242_014_1e-1,
         1.424_932_3e-1,
         -1.666_805_8e-1,
-        2.000_071_48e-1,
+        2.000_071_4e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        3.333_333e-1,
     ];
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const LN2_HIGH: f32 = 0.693_359_4;
@@ -93,7 +93,7 @@ fn sin_cos(x: f32) -> (f32, f32) {
     const COSINE: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2];
     /// pi / 4 in three parts, of which the first two have few bits.
     const QUARTER_PI: [f32; 3] = [0.785_156_25, 2.418_756_5e-4, 3.774_895e-8];
-    let octant = (x * (4.0 / std::f32::consts::PI)) as u32 + 1 & !1;
+    let octant = ((x * (4.0 / std::f32::consts::PI)) as u32 + 1) & !1;
     let turns = octant as f32;
     let x = QUARTER_PI.iter().fold(x, |x, part| turns.mul_add(-part, x));
     let z = x * x;
@@ -158,6 +158,6 @@ impl Mt19937 {
     fn uniform_f64(&mut self) -> f64 {
         let high = u64::from(self.draw());
         let bits = high << 32 | u64::from(self.draw());
-        (bits & (1 << 53) - 1) as f64 / (1u64 << 53) as f64
+        (bits & ((1 << 53) - 1)) as f64 / (1u64 << 53) as f64
     }
 }

@@ -76,11 +76,8 @@ def write_model(folder, build, dtype):
 def write_text_encoder(root, dtype):
     # Imported here: the weights alone need no tokenizer.
     from tokenizer import write_tokenizer
-    from tokenizers import Tokenizer
 
-    (root / "tokenizer").mkdir(parents=True, exist_ok=True)
-    write_tokenizer(root / "tokenizer")
-    vocab = Tokenizer.from_file(str(root / "tokenizer" / "tokenizer.json")).get_vocab_size()
+    vocab = write_tokenizer(root / "tokenizer")
     config = UMT5Config(
         vocab_size=vocab, d_model=TEXT_DIM, d_kv=8, d_ff=64, num_heads=4, num_layers=1, feed_forward_proj="gated-gelu"
     )
@@ -91,7 +88,7 @@ def write_index(root):
     library = {
         "scheduler": ["diffusers", "UniPCMultistepScheduler"],
         "text_encoder": ["transformers", "UMT5EncoderModel"],
-        "tokenizer": ["transformers", "T5TokenizerFast"],
+        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
         "transformer": ["diffusers", "WanTransformer3DModel"],
         "vae": ["diffusers", "AutoencoderKLWan"],
     }

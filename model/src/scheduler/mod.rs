@@ -37,8 +37,8 @@ pub struct Sampler {
 
 #[derive(Debug)]
 enum State {
-    UniPc(UniPc),
-    DpmPp(DpmPp),
+    UniPc(Box<UniPc>),
+    DpmPp(Box<DpmPp>),
     Euler,
 }
 
@@ -46,8 +46,8 @@ impl Sampler {
     /// At the start of `schedule`. Any solver runs on any schedule.
     pub fn new(solver: Solver, schedule: FlowSchedule) -> Self {
         let state = match solver {
-            Solver::UniPc => State::UniPc(UniPc::default()),
-            Solver::DpmPp => State::DpmPp(DpmPp::default()),
+            Solver::UniPc => State::UniPc(Box::default()),
+            Solver::DpmPp => State::DpmPp(Box::default()),
             Solver::Euler => State::Euler,
         };
         Self { schedule, state, done: 0 }
