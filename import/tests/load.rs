@@ -97,7 +97,7 @@ impl Folder {
 }
 
 fn values<const D: usize>(tensor: &Param<Tensor<D>>) -> Vec<f32> {
-    tensor.val().into_data().convert::<f32>().to_vec().unwrap()
+    tensor.val().into_data().convert::<f32>().try_to_vec().unwrap()
 }
 
 /// Every parameter of the module, by path, as its dtype and values.
@@ -303,7 +303,7 @@ fn borrowed_tensors_outlive_the_source() {
     let before = std::fs::read(folder.path()).unwrap();
     let Layer::Dense(dense) = &net.blocks[0] else { panic!("the first layer is dense") };
     let x = Tensor::<3>::from_data([[[1.0, 2.0, 3.0]]], &device);
-    let y: Vec<f32> = dense.forward(x).into_data().to_vec().unwrap();
+    let y: Vec<f32> = dense.forward(x).into_data().try_to_vec().unwrap();
     assert_eq!(y, [0.5 - 2.5 + 6.0 + 1.0, 3.5 - 1.5 + 3.0 - 2.0]);
     let doubled = net.map(&mut Doubler);
     assert_eq!(parameters(&doubled)[0].2, WEIGHT.map(|v| 2.0 * v));

@@ -177,8 +177,8 @@ fn what_is_unknown_is_refused_with_evidence() {
     let mut flat = wan::Dit::T2V_1_3B.shapes(Official);
     flat.0.get_mut("patch_embedding.weight").unwrap().shape = vec![1536, 64];
     assert!(matches!(Fingerprint::of(&flat), Err(ImportError::Shape { .. })));
-    let empty = Naming::Official;
-    let mut zero = wan::Dit { dim: 0, ..wan::Dit::T2V_1_3B }.shapes(empty);
+
+    let mut zero = wan::Dit { dim: 0, ..wan::Dit::T2V_1_3B }.shapes(Official);
     zero.0.get_mut("patch_embedding.weight").unwrap().bytes = 0;
     assert!(Fingerprint::of(&zero).is_err());
 }
