@@ -1,6 +1,8 @@
 //! Files and sources that the tests make up.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod wan;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

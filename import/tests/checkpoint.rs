@@ -1,0 +1,273 @@
+//! Folders and files as people have them on disk, with toy networks inside.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use support::{Shapes, wan};
+use wan_import::{
+    Checkpoint, Component, DitVariant, ImportError, Kind, Layout,
+    Naming::{self, Diffusers, Official},
+    Source,
+};
+
+struct Model {
+    folder: tempfile::TempDir,
+    layout: Layout,
+}
+
+const TOY: wan::Dit = wan::Dit { dim: 256, ffn_dim: 8, layers: 2, in_dim: 4, out_dim: 4 };
+
+/// A file with every tensor of `shapes`, all zeros.
+fn write(path: &Path, shapes: &Shapes) {
+    let tensors: Vec<_> = shapes.0.iter().map(|(name, info)| (name.as_str(), &info.shape)).collect();
+    let tensors: Vec<_> = tensors
+        .into_iter()
+        .map(|(name, shape)| (name, Dtype::F32, shape.clone(), vec![0; 4 * shape.iter().product::<usize>()]))
+        .collect();
+    support::write(path, &tensors);
+}
+
+/// The same network with smaller sizes.
+fn shrunk(mut shapes: Shapes, by: usize) -> Shapes {
+    for info in shapes.0.values_mut() {
+        for n in &mut info.shape {
+            *n = if *n > by && n.is_multiple_of(by) { *n / by } else { *n };
+        }
+    }
+    shapes
+}
+
+fn dit(naming: Naming) -> Shapes {
+    shrunk(TOY.shapes(naming), 512)
+}
+
+fn umt5(naming: Naming) -> Shapes {
+    shrunk(wan::umt5(naming), 64)
+}
+
+fn vae(naming: Naming) -> Shapes {
+    shrunk(wan::vae(naming), 48)
+}
+
+const DIT_CONFIG: &str = r#"{"num_attention_heads":2,"attention_head_dim":128,"num_layers":2,"eps":1e-5}"#;
+const SCHEDULER: &str = r#"{"_class_name":"UniPCMultistepScheduler","flow_shift":3.0,"use_flow_sigmas":true,
+    "solver_order":2,"other":[1]}"#;
+
+impl Model {
+    fn diffusers() -> Self {
+        let model = Self { folder: tempfile::tempdir().unwrap(), layout: Layout::Diffusers };
+        for folder in ["transformer", "vae", "text_encoder", "tokenizer", "scheduler"] {
+            std::fs::create_dir(model.at(folder)).unwrap();
+        }
+        write(&model.at("transformer/diffusion_pytorch_model.safetensors"), &dit(Diffusers));
+        write(&model.at("vae/diffusion_pytorch_model.safetensors"), &vae(Diffusers));
+        write(&model.at("text_encoder/model.safetensors"), &umt5(Diffusers));
+        model.text("model_index.json", "{}");
+        model.text("transformer/config.json", DIT_CONFIG);
+        model.text("tokenizer/tokenizer.json", "{}");
+        model.text("scheduler/scheduler_config.json", SCHEDULER);
+        model
+    }
+
+    fn official() -> Self {
+        let model = Self { folder: tempfile::tempdir().unwrap(), layout: Layout::Official };
+        write(&model.at("diffusion_pytorch_model.safetensors"), &dit(Official));
+        write(&model.at("Wan2.1_VAE.safetensors"), &vae(Official));
+        write(&model.at("models_t5_toy.safetensors"), &umt5(Official));
+        std::fs::create_dir_all(model.at("google/umt5-xxl")).unwrap();
+        model.text("google/umt5-xxl/tokenizer.json", "{}");
+        model.text("config.json", r#"{"_class_name":"WanModel","num_heads":4,"dim":256,"in_dim":4}"#);
+        model
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str, text: &str) {
+        std::fs::write(self.at(name), text).unwrap();
+    }
+
+    fn source(&self) -> Source {
+        Source { model: Some(self.folder.path().into()), ..Source::default() }
+    }
+
+    fn open(&self) -> Result<Checkpoint, ImportError> {
+        let checkpoint = Checkpoint::open(&self.source())?;
+        assert_eq!(checkpoint.layout, self.layout);
+        Ok(checkpoint)
+    }
+}
+
+#[test]
+fn a_diffusers_folder_opens() {
+    let model = Model::diffusers();
+    let checkpoint = model.open().unwrap();
+    let dims = checkpoint.dit.dit_dims().unwrap();
+    assert_eq!((dims.dim, dims.heads, dims.layers, dims.ffn_dim, dims.eps), (256, 2, 2, 8, 1e-5));
+    assert_eq!(checkpoint.tokenizer, model.at("tokenizer/tokenizer.json"));
+    let scheduler = checkpoint.scheduler.unwrap();
+    assert_eq!(scheduler.class_name.as_deref(), Some("UniPCMultistepScheduler"));
+    assert_eq!((scheduler.flow_shift, scheduler.shift, scheduler.solver_order), (Some(3.0), None, Some(2)));
+    assert_eq!(scheduler.raw["other"][0], 1);
+}
+
+#[test]
+fn an_official_folder_opens() {
+    let model = Model::official();
+    let checkpoint = model.open().unwrap();
+    assert_eq!(checkpoint.dit.dit_dims().unwrap().heads, 4);
+    assert!(checkpoint.scheduler.is_none());
+    assert!(checkpoint.vae.config.is_none(), "the transformer's configuration is not the VAE's");
+    let keys = checkpoint.dit.dit_keys();
+    assert_eq!(keys.file_key("blocks.0.ffn.linear1.weight").unwrap(), "blocks.0.ffn.0.weight");
+    assert_eq!(checkpoint.text_encoder.token_table().unwrap().width(), 64);
+    let Kind::Dit(facts) = &checkpoint.dit.fingerprint.kind else { panic!("a transformer") };
+    assert_eq!(facts.variant, DitVariant::T2v);
+}
+
+#[test]
+fn dimensions_come_from_shapes() {
+    let model = Model::official();
+    let checkpoint = model.open().unwrap();
+    let text = checkpoint.text_encoder.umt5_dims().unwrap();
+    assert_eq!((text.layers, text.d_model, text.d_ff, text.buckets), (24, 64, 160, 32));
+    assert_eq!((text.heads, text.max_distance, text.eps), (64, 128, 1e-6));
+}
+
+/// The real sizes, from shapes alone.
+#[test]
+fn released_networks_have_their_published_dimensions() {
+    let component = |shapes: Shapes, config: Option<&str>| {
+        let fingerprint = wan_import::Fingerprint::of(&shapes).unwrap();
+        let config = config.map(|text| (PathBuf::from("config.json"), serde_json::from_str(text).unwrap()));
+        Component { source: std::sync::Arc::new(shapes), config, fingerprint }
+    };
+    for naming in [Official, Diffusers] {
+        let dit = component(wan::Dit::T2V_14B.shapes(naming), None).dit_dims().unwrap();
+        assert_eq!((dit.heads, dit.layers, dit.text_dim, dit.freq_dim), (40, 40, 4096, 256));
+        let text = component(wan::umt5(naming), None).umt5_dims().unwrap();
+        let sizes = [text.vocab, text.d_model, text.d_kv, text.d_ff, text.layers, text.heads, text.buckets];
+        assert_eq!(sizes, [256384, 4096, 64, 10240, 24, 64, 32]);
+        let vae = component(wan::vae(naming), None).vae_dims().unwrap();
+        assert_eq!((vae.base_dim, vae.z_dim, vae.num_res_blocks), (96, 16, 2));
+        assert_eq!((vae.widths, vae.temporal), (vec![96, 192, 384, 384], vec![false, true, true]));
+        assert_eq!((vae.latents_mean[15], vae.latents_std[0]), (-0.2921, 2.8184));
+        let config = r#"{"base_dim":96,"z_dim":16,"dim_mult":[1,2,4,4],"num_res_blocks":2,
+            "temperal_downsample":[false,true,true]}"#;
+        assert!(component(wan::vae(naming), Some(config)).vae_dims().is_ok());
+        for wrong in ["\"z_dim\":15", "\"dim_mult\":[1,2,4]", "\"temperal_downsample\":[true,true,true]"] {
+            let result = component(wan::vae(naming), Some(&format!("{{{wrong}}}"))).vae_dims();
+            assert!(matches!(result, Err(ImportError::Conflict { .. })), "{wrong}");
+        }
+        let given = format!(r#"{{"latents_mean":{:?},"latents_std":{:?}}}"#, [0.5; 16], [2.0; 16]);
+        let vae = component(wan::vae(naming), Some(&given)).vae_dims().unwrap();
+        assert_eq!((vae.latents_mean[3], vae.latents_std[3]), (0.5, 2.0));
+        let mut swapped = wan::vae(naming);
+        swapped.0.retain(|name, _| !(name.contains("decoder") && name.contains("time_conv")));
+        assert!(component(swapped, None).vae_dims().is_err());
+        assert!(component(wan::umt5(naming), None).vae_dims().is_err());
+    }
+}
+
+#[test]
+fn a_configuration_that_disagrees_is_refused() {
+    let model = Model::diffusers();
+    for (config, field) in [
+        (r#"{"num_layers":3}"#, "num_layers"),
+        (r#"{"in_channels":16}"#, "in_channels"),
+        (r#"{"num_attention_heads":3}"#, "num_attention_heads"),
+        (r#"{"num_attention_heads":2,"attention_head_dim":64}"#, "num_attention_heads"),
+        (r#"{"num_attention_heads":0}"#, "num_attention_heads"),
+    ] {
+        model.text("transformer/config.json", config);
+        match model.open().unwrap().dit.dit_dims().unwrap_err() {
+            ImportError::Conflict { field: found, path, .. } => {
+                assert_eq!((found, path), (field, model.at("transformer/config.json")));
+            }
+            other => panic!("{config}: {other}"),
+        }
+    }
+    for config in [r#"{"eps":-1}"#, r#"{"num_layers":"two"}"#, r#"{"attention_head_dim":100}"#] {
+        model.text("transformer/config.json", config);
+        let error = model.open().unwrap().dit.dit_dims().unwrap_err();
+        assert!(matches!(error, ImportError::Config { .. }), "{error}");
+    }
+    for config in ["[", r#"{"dim":1,"dim":1}"#] {
+        model.text("transformer/config.json", config);
+        assert!(matches!(model.open(), Err(ImportError::Config { .. })), "{config}");
+    }
+}
+
+#[test]
+fn missing_pieces_are_named_with_place_and_flag() {
+    for (file, component, flag) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "transformer", "--dit"),
+        ("vae/diffusion_pytorch_model.safetensors", "VAE", "--vae"),
+        ("text_encoder/model.safetensors", "text encoder", "--text-encoder"),
+        ("tokenizer/tokenizer.json", "tokenizer", "--tokenizer"),
+    ] {
+        let model = Model::diffusers();
+        std::fs::remove_file(model.at(file)).unwrap();
+        let error = model.open().unwrap_err();
+        assert!(matches!(error, ImportError::MissingComponent { .. }), "{error}");
+        let place = model.at(file.split('/').next().unwrap());
+        let text = error.to_string();
+        assert!(text.contains(component) && text.contains(place.to_str().unwrap()), "{text}");
+        assert!(error.hint().unwrap().ends_with(flag));
+    }
+    let error = Checkpoint::open(&Source::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no diffusion transformer given");
+    let absent = Source { model: Some("/nonexistent".into()), ..Source::default() };
+    assert!(matches!(Checkpoint::open(&absent), Err(ImportError::Io { .. })));
+}
+
+#[test]
+fn single_files_and_mixtures_open() {
+    let (official, diffusers) = (Model::official(), Model::diffusers());
+    let files = Source {
+        model: None,
+        dit: Some(official.at("diffusion_pytorch_model.safetensors")),
+        vae: Some(official.at("Wan2.1_VAE.safetensors")),
+        text_encoder: Some(diffusers.at("text_encoder")),
+        tokenizer: Some(diffusers.at("tokenizer")),
+    };
+    let checkpoint = Checkpoint::open(&files).unwrap();
+    assert_eq!(checkpoint.layout, Layout::Files);
+    assert_eq!(checkpoint.text_encoder.fingerprint.naming, Diffusers);
+    assert_eq!(checkpoint.tokenizer, diffusers.at("tokenizer/tokenizer.json"));
+    let mixed = Source { vae: files.vae.clone(), ..diffusers.source() };
+    let checkpoint = Checkpoint::open(&mixed).unwrap();
+    assert_eq!(checkpoint.vae.fingerprint.naming, Official);
+    assert_eq!(checkpoint.dit.fingerprint.naming, Diffusers);
+}
+
+#[test]
+fn components_in_the_wrong_place_are_refused() {
+    let model = Model::official();
+    let swapped = Source { vae: Some(model.at("diffusion_pytorch_model.safetensors")), ..model.source() };
+    let error = Checkpoint::open(&swapped).unwrap_err();
+    assert!(matches!(error, ImportError::WrongComponent { expected: "a Wan VAE", .. }), "{error}");
+    let file = Source { model: Some(model.at("Wan2.1_VAE.safetensors")), ..Source::default() };
+    assert!(matches!(Checkpoint::open(&file), Err(ImportError::Config { .. })));
+    std::fs::create_dir(model.at("low_noise_model")).unwrap();
+    assert!(matches!(model.open(), Err(ImportError::NotRunnable { .. })));
+}
+
+#[test]
+fn shards_take_precedence_over_a_leftover_file() {
+    let model = Model::diffusers();
+    let folder = model.at("transformer");
+    std::fs::rename(folder.join("diffusion_pytorch_model.safetensors"), folder.join("one.safetensors"))
+        .unwrap();
+    let map: Vec<_> = dit(Diffusers).0.keys().map(|key| format!(r#""{key}":"one.safetensors""#)).collect();
+    let index = format!(r#"{{"weight_map":{{{}}}}}"#, map.join(","));
+    model.text("transformer/diffusion_pytorch_model.safetensors.index.json", &index);
+    model.text("transformer/diffusion_pytorch_model.safetensors", "leftover");
+    let checkpoint = model.open().unwrap();
+    assert!(checkpoint.dit.source.path().ends_with("diffusion_pytorch_model.safetensors.index.json"));
+    assert_eq!(checkpoint.dit.dit_dims().unwrap().eps, 1e-5);
+}
