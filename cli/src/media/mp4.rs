@@ -124,8 +124,8 @@ impl FrameWriter for Mp4Writer {
 fn config(format: &Format) -> EncoderConfig {
     EncoderConfig::new()
         .max_frame_rate(FrameRate::from_hz(format.fps as f32))
-        // Rate control with one allowed quantiser is constant quality; the rate only has to be positive.
-        .rate_control_mode(RateControlMode::Quality)
+        // Control by buffer with one allowed quantiser is constant quality; the rate only has to be positive.
+        .rate_control_mode(RateControlMode::Bufferbased)
         .qp(QUANTISER)
         .bitrate(BitRate::from_bps(5_000_000))
         .skip_frames(false)
