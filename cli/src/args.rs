@@ -14,7 +14,7 @@ use crate::{
 #[command(name = "wan", version, propagate_version = true, arg_required_else_help = false)]
 pub struct Cli {
     /// Print results and errors only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 1000)]
     pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,

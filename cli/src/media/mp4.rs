@@ -64,7 +64,8 @@ impl Mp4Writer {
                 .map_err(|e| MediaError::encode("MP4", e))?;
         let timescale = NonZeroU32::MIN.saturating_add(format.fps.saturating_mul(TICKS).saturating_sub(1));
         let mut writer = Self { encoder, muxer, file, format, timescale, position: 0, count: 0 };
-        writer.write(&writer.muxer.initial_boxes_bytes().to_vec())?;
+        let head = writer.muxer.initial_boxes_bytes().to_vec();
+        writer.write(&head)?;
         Ok(writer)
     }
 
