@@ -14,7 +14,7 @@ use crate::{
 #[command(name = "wan", version, propagate_version = true, arg_required_else_help = false)]
 pub struct Cli {
     /// Print results and errors only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 1000)]
     pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
@@ -76,26 +76,26 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "WxH", value_parser = parse_size, help_heading = "Video")]
     pub size: Option<(usize, usize)>,
     /// Number of frames, 4n+1
-    #[arg(long, value_name = "N", value_parser = parse_count, conflicts_with = "seconds", help_heading = "Video")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count, conflicts_with = "seconds", help_heading = "Video")]
     pub frames: Option<usize>,
     /// Length, instead of --frames
-    #[arg(long, value_name = "S", value_parser = parse_positive, help_heading = "Video")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_positive, help_heading = "Video")]
     pub seconds: Option<f64>,
     /// Frames per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Video")]
     pub fps: Option<u32>,
 
     /// Number of denoising steps
-    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Sampling")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count, help_heading = "Sampling")]
     pub steps: Option<usize>,
     /// Sampler
     #[arg(long, value_enum, help_heading = "Sampling")]
     pub solver: Option<Solver>,
     /// Shift of the noise schedule
-    #[arg(long, value_name = "F", value_parser = parse_positive, help_heading = "Sampling")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = parse_positive, help_heading = "Sampling")]
     pub shift: Option<f64>,
     /// Guidance scale
-    #[arg(long, value_name = "G", value_parser = parse_not_negative, help_heading = "Sampling")]
+    #[arg(long, value_name = "G", allow_negative_numbers = true, value_parser = parse_not_negative, help_heading = "Sampling")]
     pub guidance: Option<f64>,
     /// Whose sigma grid and sizing rules
     #[arg(long, value_enum, default_value = "auto", help_heading = "Sampling")]

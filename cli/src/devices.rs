@@ -126,6 +126,7 @@ impl Target {
     pub fn open(&self) -> Device {
         match self {
             Self::Cpu => Device::flex(),
+            #[allow(deprecated, reason = "the reference path, for as long as the pinned release has it")]
             Self::Ndarray => Device::ndarray(),
             Self::Wgpu(id) => Device::wgpu(id.device_kind()),
             #[cfg(feature = "vulkan")]

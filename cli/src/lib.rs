@@ -6,7 +6,7 @@ pub mod commands;
 pub mod devices;
 pub mod engine;
 mod failure;
-mod interrupt;
+pub mod interrupt;
 pub mod media;
 mod memory;
 mod progress;

@@ -59,8 +59,17 @@ fn luma(frame: &RgbImage) -> Vec<u8> {
     frame.pixels().map(value).collect()
 }
 
-/// Samples as Annex B, each with whether it is a key frame, its duration and its time base.
-fn samples(bytes: &[u8]) -> (Avc1Box, Vec<(Vec<u8>, bool, u32, u32)>) {
+/// One coded picture of a file.
+struct Coded {
+    /// Annex B.
+    data: Vec<u8>,
+    key: bool,
+    /// In units of `1 / timescale` seconds.
+    duration: u32,
+    timescale: u32,
+}
+
+fn samples(bytes: &[u8]) -> (Avc1Box, Vec<Coded>) {
     let mut demuxer = Mp4FileDemuxer::new();
     demuxer.handle_input(Input { position: 0, data: bytes });
     let mut entry = None;
@@ -71,7 +80,8 @@ fn samples(bytes: &[u8]) -> (Avc1Box, Vec<(Vec<u8>, bool, u32, u32)>) {
         }
         let start = sample.data_offset as usize;
         let data = annex_b(&bytes[start..start + sample.data_size]);
-        samples.push((data, sample.keyframe, sample.duration, sample.track.timescale.get()));
+        let timescale = sample.track.timescale.get();
+        samples.push(Coded { data, key: sample.keyframe, duration: sample.duration, timescale });
     }
     (entry.unwrap(), samples)
 }
@@ -103,8 +113,8 @@ fn mp4_decodes_to_its_frames() {
     for set in parameters {
         decoder.decode(&[&[0, 0, 0, 1], set.as_slice()].concat()).unwrap();
     }
-    for (frame, (data, ..)) in frames.iter().zip(&samples) {
-        let picture = decoder.decode(data).unwrap().expect("one picture per sample");
+    for (frame, coded) in frames.iter().zip(&samples) {
+        let picture = decoder.decode(&coded.data).unwrap().expect("one picture per sample");
         assert_eq!(picture.dimensions(), (64, 48));
         let decoded = rows(picture.y(), picture.strides().0, 64, 48);
         let error = mean_error(&decoded, &luma(frame));
@@ -124,9 +134,9 @@ fn mp4_starts_fast_and_times_exactly() {
     assert!(find(b"colr") < find(b"mdat"));
     let (entry, samples) = samples(&bytes);
     assert_eq!((entry.visual.width, entry.visual.height), (64, 48));
-    assert!(samples.iter().all(|s| s.3 == 16 * s.2), "each sample lasts 1/16 s");
-    assert!(samples[0].1, "the first sample is a key frame");
-    let keys = samples.iter().filter(|s| s.1).count();
+    assert!(samples.iter().all(|s| s.timescale == 16 * s.duration), "each sample lasts 1/16 s");
+    assert!(samples[0].key, "the first sample is a key frame");
+    let keys = samples.iter().filter(|s| s.key).count();
     assert_eq!(keys, 2, "a key frame every 2 s");
 }
 

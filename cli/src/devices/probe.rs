@@ -9,10 +9,11 @@ use std::{
 use super::{Adapter, AdapterKind};
 
 /// Graphics interfaces in the order in which the portable compiler tries them.
-#[cfg(target_os = "macos")]
-const INTERFACES: &[wgpu::Backend] = &[wgpu::Backend::Metal, wgpu::Backend::Vulkan, wgpu::Backend::Gl];
-#[cfg(not(target_os = "macos"))]
-const INTERFACES: &[wgpu::Backend] = &[wgpu::Backend::Vulkan, wgpu::Backend::Dx12, wgpu::Backend::Gl];
+const INTERFACES: &[wgpu::Backend] = if cfg!(target_os = "macos") {
+    &[wgpu::Backend::Metal]
+} else {
+    &[wgpu::Backend::Vulkan, wgpu::Backend::Dx12, wgpu::Backend::Gl]
+};
 
 /// Every adapter, those of the interface that `wgpu` settles on first and with a name for `--device`.
 pub fn adapters() -> Vec<Adapter> {

@@ -12,8 +12,8 @@ use image::{
 
 use super::{Format, FrameWriter, MediaError, temporary::TemporaryFile};
 
-/// 1 is the finest palette search, 30 the fastest.
-const PALETTE_SPEED: i32 = 10;
+/// Pixels of a frame that its palette is searched over.
+const PALETTE_PIXELS: u32 = 1 << 16;
 /// Last byte of every GIF.
 const TRAILER: u8 = 0x3b;
 
@@ -34,7 +34,9 @@ impl GifWriter {
         }
         let file = TemporaryFile::new(path, overwrite)?;
         let writer = BufWriter::new(file.file().try_clone().map_err(|e| file.error(e))?);
-        let mut encoder = GifEncoder::new_with_speed(writer, PALETTE_SPEED);
+        // Every n-th pixel; 10 is the coarsest that still looks good.
+        let stride = (u64::from(width) * u64::from(height) / u64::from(PALETTE_PIXELS)).clamp(1, 10);
+        let mut encoder = GifEncoder::new_with_speed(writer, stride as i32);
         encoder.set_repeat(Repeat::Infinite).map_err(|e| MediaError::encode("GIF", e))?;
         Ok(Self { encoder, file, format, count: 0 })
     }

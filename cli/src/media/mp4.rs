@@ -64,7 +64,8 @@ impl Mp4Writer {
                 .map_err(|e| MediaError::encode("MP4", e))?;
         let timescale = NonZeroU32::MIN.saturating_add(format.fps.saturating_mul(TICKS).saturating_sub(1));
         let mut writer = Self { encoder, muxer, file, format, timescale, position: 0, count: 0 };
-        writer.write(&writer.muxer.initial_boxes_bytes().to_vec())?;
+        let head = writer.muxer.initial_boxes_bytes().to_vec();
+        writer.write(&head)?;
         Ok(writer)
     }
 
@@ -124,8 +125,8 @@ impl FrameWriter for Mp4Writer {
 fn config(format: &Format) -> EncoderConfig {
     EncoderConfig::new()
         .max_frame_rate(FrameRate::from_hz(format.fps as f32))
-        // Rate control with one allowed quantiser is constant quality; the rate only has to be positive.
-        .rate_control_mode(RateControlMode::Quality)
+        // Control by buffer with one allowed quantiser is constant quality; the rate only has to be positive.
+        .rate_control_mode(RateControlMode::Bufferbased)
         .qp(QUANTISER)
         .bitrate(BitRate::from_bps(5_000_000))
         .skip_frames(false)
