@@ -87,7 +87,7 @@ fn history_stands_for_earlier_frames() {
         let bias = tensor::<1>(3, [4], &device.device);
         let options = Conv3dOptions { padding: SAME, ..Default::default() };
         let whole = conv3d_reference(video.clone(), weight.clone(), Some(bias.clone()), None, options);
-        for (start, end) in [(0, 1), (0, 2), (1, 2), (1, 4), (2, 3), (3, 6)] {
+        for (start, end) in [(0usize, 1), (0, 2), (1, 2), (1, 4), (2, 3), (3, 6)] {
             let chunk = video.clone().slice_dim(2, start..end);
             let history = (start > 0).then(|| video.clone().slice_dim(2, start.saturating_sub(2)..start));
             let y = conv3d(chunk, weight.clone(), Some(bias.clone()), history, options);

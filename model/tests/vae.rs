@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::{module::Module, prelude::*};
-use testkit::{Golden, Tolerance, assert_close, devices, tensor};
+use testkit::{Golden, TestDevice, Tolerance, assert_close, devices, tensor};
 use wan_model::{VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder};
 
-/// Streaming and the whole sequence do the same sums; matrix products may block them differently.
-const STREAM: Tolerance = Tolerance(1e-6);
+/// Streaming and the whole sequence do the same sums, but matrix products block them by the length of the sequence:
+/// some tens of layers of f32 rounding. The naive loops of ndarray leave no such freedom and must agree bit by bit.
+const STREAM: Tolerance = Tolerance(3e-6);
 
 struct Case {
     golden: Golden,
@@ -45,9 +46,13 @@ fn values<const D: usize>(t: Tensor<D>) -> Vec<f32> {
     t.into_data().try_into_vec::<f32>().unwrap()
 }
 
-fn assert_same(what: &str, actual: Tensor<5>, expected: Tensor<5>) {
+fn assert_same(device: &TestDevice, actual: Tensor<5>, expected: Tensor<5>) {
     let shape = expected.dims();
-    assert_close(what, actual, (&shape, &values(expected)), STREAM);
+    let (actual_values, expected_values) = (values(actual.clone()), values(expected));
+    if device.name == "ndarray" {
+        assert!(actual_values == expected_values, "{shape:?}: not bit-equal");
+    }
+    assert_close(device.name, actual, (&shape, &expected_values), STREAM);
 }
 
 fn decode(decoder: &VaeDecoder, latents: Tensor<5>) -> Tensor<5> {
@@ -86,7 +91,7 @@ fn streamed_decoding_equals_the_whole_sequence() {
                 let latents = tensor(frames as u64, [1, case.config.z_dim, frames, 2, 3], &device.device);
                 let whole = decoder.decode_full(latents.clone());
                 assert_eq!(whole.dims()[2], case.config.frames(frames));
-                assert_same(&format!("{} {frames}", device.name), decode(&decoder, latents), whole);
+                assert_same(&device, decode(&decoder, latents), whole);
             }
         }
     }
@@ -102,7 +107,7 @@ fn streamed_encoding_equals_the_whole_sequence() {
                 let video = tensor(frames as u64, [1, 3, frames, 16, 8], &device.device).mul_scalar(0.5);
                 let whole = encoder.encode_full(video.clone());
                 assert_eq!(whole.dims()[2], case.config.latent_frames(frames));
-                assert_same(&format!("{} {frames}", device.name), encoder.encode(video), whole);
+                assert_same(&device, encoder.encode(video), whole);
             }
         }
     }

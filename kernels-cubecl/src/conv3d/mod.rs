@@ -45,28 +45,42 @@ pub fn conv3d(
     if is_pointwise(&weight, options) {
         return pointwise(x, weight, bias);
     }
-    let missing = missing_frames(history.as_ref(), options);
-    if missing == 0 || !is_one_window(&x, &weight, options) {
-        return reference::conv3d(x, weight, bias, history, options);
+    let present = history.as_ref().map_or(0, |frames| frames.dims()[2]);
+    assert!(present <= options.padding[0].0, "{present} frames of history, but {:?}", options.padding[0]);
+    let missing = options.padding[0].0 - present;
+    if missing > 0 && looks_back_only(&weight, options) {
+        return opening(x, weight, bias, history, options, missing);
     }
-    // The only window starts with zero frames: the taps over them contribute nothing.
-    let weight = weight.slice_dim(2, missing..);
-    let mut options = options;
-    options.padding[0].0 -= missing;
     reference::conv3d(x, weight, bias, history, options)
 }
 
-/// How many of the frames on the left are zeros.
-fn missing_frames(history: Option<&Tensor<5>>, options: Conv3dOptions) -> usize {
-    let present = history.map_or(0, |frames| frames.dims()[2]);
-    let context = options.padding[0].0;
-    assert!(present <= context, "{present} frames of history, but a context of {context}");
-    context - present
+fn looks_back_only(weight: &Tensor<5>, options: Conv3dOptions) -> bool {
+    let (before, after) = options.padding[0];
+    options.stride[0] == 1 && after == 0 && weight.dims()[2] == before + 1
 }
 
-fn is_one_window(x: &Tensor<5>, weight: &Tensor<5>, options: Conv3dOptions) -> bool {
-    let (before, after) = options.padding[0];
-    x.dims()[2] == 1 && after == 0 && weight.dims()[2] == before + 1
+/// The opening of a video, where `missing` frames on the left are zeros: the taps over them contribute nothing and are
+/// left out. Frame by frame, so that the sums of a frame never depend on the chunk it comes in.
+fn opening(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    history: Option<Tensor<5>>,
+    options: Conv3dOptions,
+    missing: usize,
+) -> Tensor<5> {
+    let frames = x.dims()[2];
+    let first = x.clone().slice_dim(2, 0..1);
+    let mut shorter = options;
+    shorter.padding[0].0 -= missing;
+    let taps = weight.clone().slice_dim(2, missing..);
+    let y = reference::conv3d(first.clone(), taps, bias.clone(), history.clone(), shorter);
+    if frames == 1 {
+        return y;
+    }
+    let history = Tensor::cat(history.into_iter().chain([first]).collect(), 2);
+    let rest = conv3d(x.slice_dim(2, 1..frames), weight, bias, Some(history), options);
+    Tensor::cat(vec![y, rest], 2)
 }
 
 fn is_pointwise(weight: &Tensor<5>, options: Conv3dOptions) -> bool {
