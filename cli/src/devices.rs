@@ -122,6 +122,14 @@ impl Target {
         }
     }
 
+    /// Whether it is an adapter that is not a rasteriser on the host.
+    pub fn is_graphics_card(&self) -> bool {
+        match self {
+            Self::Cpu | Self::Ndarray => false,
+            Self::Wgpu(id) | Self::Vulkan(id) | Self::Metal(id) => id.kind != AdapterKind::Software,
+        }
+    }
+
     /// Opens the device.
     pub fn open(&self) -> Device {
         match self {

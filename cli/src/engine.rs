@@ -1,12 +1,19 @@
 //! The engine as the command sees it; the only file that reaches the libraries below.
 
+mod dump;
+mod inspect;
+
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::Serialize;
+use wan_import::{Checkpoint, Source};
+use wan_pipeline::{CancelToken, Engine, FrameChunk, GenerateRequest, ObserverError, PipelineError};
 
-use crate::{CancelToken, devices::Target};
+use crate::devices::Target;
+use dump::{Dump, DumpError};
 
 /// Which sampler integrates the latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -104,10 +111,6 @@ pub enum Event {
     /// Sent once, before the first phase.
     Plan(Plan),
     PhaseStarted(Phase),
-    LoadProgress {
-        bytes: u64,
-        total: u64,
-    },
     /// Step `index` (from 0) of `total` is done and took `seconds`.
     Step {
         index: usize,
@@ -120,7 +123,6 @@ pub enum Event {
         phase: Phase,
         seconds: f64,
     },
-    Warning(String),
 }
 
 /// Why a job ended early.
@@ -136,21 +138,161 @@ pub struct EngineError {
 }
 
 /// Runs a job on this thread. `events` gets one [`Event::Plan`] first and the frames in order; the token is read at
-/// least once per step.
+/// least once per forward pass.
 pub fn run(
-    _request: &Request,
-    _cancel: &CancelToken,
-    _events: &mut dyn FnMut(Event),
+    request: &Request,
+    cancel: &CancelToken,
+    events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
-    Err(absent())
+    let checkpoint = Checkpoint::open(&source(request)).map_err(PipelineError::from)?;
+    let plan = generate_request(request)?.plan(&checkpoint)?;
+    let dump = request.dump.as_deref().map(Dump::new).transpose()?;
+    let device = request.device.open();
+    let dtype = dtype(request, &device);
+    events(Event::Plan(describe(&plan, request, dtype)));
+    let mut relay = Relay { events, dump, height: plan.height };
+    let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
+    let mut engine = Engine { device, dtype, cancel: cancel.clone(), observer: &mut observer };
+    wan_pipeline::generate(&checkpoint, &plan, &mut engine)?;
+    Ok(relay.finish()?)
+}
+
+fn source(request: &Request) -> Source {
+    Source {
+        model: request.model.clone(),
+        dit: request.dit.clone(),
+        vae: request.vae.clone(),
+        text_encoder: request.text_encoder.clone(),
+        tokenizer: request.tokenizer.clone(),
+    }
+}
+
+fn generate_request(request: &Request) -> Result<GenerateRequest, EngineError> {
+    let fps = request.fps.map(f64::from);
+    Ok(GenerateRequest {
+        prompt: request.prompt.clone(),
+        negative: request.negative.clone(),
+        size: request.size,
+        frames: request.frames.or_else(|| request.seconds.map(|s| frames_of(s, fps.unwrap_or(DEFAULT_FPS)))),
+        fps,
+        steps: request.steps,
+        solver: request.solver.map(|solver| match solver {
+            Solver::Unipc => wan_model::Solver::UniPc,
+            Solver::DpmPlusPlus => wan_model::Solver::DpmPp,
+            Solver::Euler => wan_model::Solver::Euler,
+        }),
+        shift: request.shift,
+        guidance: request.guidance,
+        schedule: match request.schedule {
+            Schedule::Auto => wan_pipeline::Schedule::Auto,
+            Schedule::Official => wan_pipeline::Schedule::Official,
+            Schedule::Diffusers => wan_pipeline::Schedule::Diffusers,
+        },
+        seed: request.seed,
+        noise: request.noise.as_deref().map(dump::read_noise).transpose()?,
+    })
+}
+
+/// What the 2.1 models are trained for.
+const DEFAULT_FPS: f64 = 16.0;
+
+/// The frame count `4n + 1` nearest to a duration.
+fn frames_of(seconds: f64, fps: f64) -> usize {
+    ((seconds * fps - 1.0) / 4.0).round().max(0.0) as usize * 4 + 1
+}
+
+/// `auto`: f16 on a graphics card that computes in it, f32 elsewhere, where f16 gains nothing.
+fn dtype(request: &Request, device: &Device) -> FloatDType {
+    match request.dtype {
+        DtypeChoice::F32 => FloatDType::F32,
+        DtypeChoice::F16 => FloatDType::F16,
+        DtypeChoice::Bf16 => FloatDType::BF16,
+        DtypeChoice::Auto if request.device.is_graphics_card() && device.supports_dtype(FloatDType::F16) => {
+            FloatDType::F16
+        }
+        DtypeChoice::Auto => FloatDType::F32,
+    }
+}
+
+fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> Plan {
+    Plan {
+        width: plan.width,
+        height: plan.height,
+        frames: plan.frames,
+        fps: plan.fps as u32,
+        steps: plan.schedule.steps(),
+        tokens: plan.tokens,
+        device: request.device.describe(),
+        dtype: DType::from(dtype).name().to_owned(),
+    }
+}
+
+/// Turns the pipeline's events into the command's, and keeps what `--dump` asks for.
+struct Relay<'a> {
+    events: &'a mut dyn FnMut(Event),
+    dump: Option<Dump>,
+    height: usize,
+}
+
+impl Relay<'_> {
+    fn take(&mut self, event: wan_pipeline::Event<'_>) -> Result<(), ObserverError> {
+        if let Some(dump) = &mut self.dump {
+            dump.take(&event)?;
+        }
+        match event {
+            wan_pipeline::Event::Started(phase) => (self.events)(Event::PhaseStarted(phase.into())),
+            wan_pipeline::Event::Finished { phase, seconds } => {
+                (self.events)(Event::PhaseFinished { phase: phase.into(), seconds });
+            }
+            wan_pipeline::Event::Step { step, seconds } => {
+                (self.events)(Event::Step { index: step.index, total: step.total, seconds });
+            }
+            wan_pipeline::Event::Frames(chunk) => (self.events)(Event::Frames(pictures(&chunk))),
+            wan_pipeline::Event::Text { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), DumpError> {
+        self.dump.map_or(Ok(()), |dump| dump.finish(self.height))
+    }
+}
+
+fn pictures(chunk: &FrameChunk) -> Vec<RgbImage> {
+    let (width, height) = (chunk.width as u32, chunk.height as u32);
+    chunk.rgb8().filter_map(|bytes| RgbImage::from_raw(width, height, bytes)).collect()
+}
+
+impl From<wan_pipeline::Phase> for Phase {
+    fn from(phase: wan_pipeline::Phase) -> Self {
+        match phase {
+            wan_pipeline::Phase::Text => Self::Text,
+            wan_pipeline::Phase::Load => Self::Load,
+            wan_pipeline::Phase::Denoise => Self::Denoise,
+            wan_pipeline::Phase::Decode => Self::Decode,
+        }
+    }
+}
+
+impl From<PipelineError> for EngineError {
+    fn from(error: PipelineError) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: error.hint(),
+            usage: error.is_usage(),
+            interrupted: matches!(error, PipelineError::Cancelled),
+        }
+    }
+}
+
+impl From<DumpError> for EngineError {
+    fn from(error: DumpError) -> Self {
+        let usage = matches!(error, DumpError::Noise { .. });
+        Self { message: error.to_string(), hint: None, usage, interrupted: false }
+    }
 }
 
 /// What a checkpoint folder or file is, as a JSON object.
-pub fn inspect(_path: &Path) -> Result<serde_json::Value, EngineError> {
-    Err(absent())
-}
-
-fn absent() -> EngineError {
-    let message = "this build has no engine".to_owned();
-    EngineError { message, hint: None, usage: false, interrupted: false }
+pub fn inspect(path: &Path) -> Result<serde_json::Value, EngineError> {
+    Ok(inspect::describe(path).map_err(PipelineError::from)?)
 }

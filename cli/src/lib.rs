@@ -1,7 +1,6 @@
 //! The `wan` command: arguments, progress, reports and media files around the engine.
 
 pub mod args;
-mod cancel;
 pub mod commands;
 pub mod devices;
 pub mod engine;
@@ -20,7 +19,7 @@ use std::{
 
 use clap::Parser;
 
-pub use cancel::CancelToken;
+pub use wan_pipeline::CancelToken;
 pub use failure::{Failure, Kind};
 
 /// Runs one command line and returns its exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted. `leave` must end

@@ -56,11 +56,9 @@ impl Progress {
         match event {
             Event::Plan(plan) => self.plan(plan),
             Event::PhaseStarted(phase) => self.start(*phase),
-            Event::LoadProgress { bytes, total } => self.loaded(*bytes, *total),
             Event::Step { index, total, seconds } => self.step(*index, *total, *seconds),
             Event::Frames(frames) => self.decoded(frames.len()),
             Event::PhaseFinished { phase, seconds } => self.finish(*phase, *seconds),
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
         }
     }
 

@@ -62,7 +62,6 @@ fn failure(interrupted: bool) -> EngineError {
 fn complete(_: &Request, _: &CancelToken, events: &mut dyn FnMut(Event)) -> Result<(), EngineError> {
     events(Event::Plan(plan()));
     events(Event::PhaseStarted(Phase::Load));
-    events(Event::LoadProgress { bytes: 1, total: 2 });
     events(Event::PhaseFinished { phase: Phase::Load, seconds: 0.25 });
     events(Event::PhaseStarted(Phase::Denoise));
     (0..2).for_each(|index| events(Event::Step { index, total: 2, seconds: 0.5 }));

@@ -46,8 +46,9 @@ pub enum Event<'a> {
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Asks the run to stop; returns whether that had been asked before.
+    pub fn cancel(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
     }
 
     pub fn is_cancelled(&self) -> bool {

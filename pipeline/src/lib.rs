@@ -15,5 +15,5 @@ pub use decode::{FrameChunk, Rounding};
 pub use denoise::{Conditioning, Denoise, Step};
 pub use error::PipelineError;
 pub use event::{CancelToken, Event, Phase};
-pub use phases::{Engine, generate};
+pub use phases::{Engine, ObserverError, generate};
 pub use request::{GenerateRequest, Noise, Plan, Schedule};

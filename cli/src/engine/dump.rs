@@ -1,0 +1,119 @@
+//! Tensors of a run as safetensors files, and the noise file that comes back in.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, tensor::TensorView};
+use tempfile::NamedTempFile;
+use wan_import::{ImportError, Stored, TensorSource};
+use wan_pipeline::{Event, Noise};
+
+/// A dump that could not be written, or a noise file that is none.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    #[error("{}: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{}: {detail}", path.display())]
+    Noise { path: PathBuf, detail: String },
+}
+
+/// One f32 tensor on the host.
+struct Kept {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// Collects the tensors that `--dump` names.
+pub struct Dump {
+    folder: PathBuf,
+    steps: Vec<Kept>,
+    frames: Vec<f32>,
+    width: usize,
+}
+
+impl Dump {
+    /// Makes the folder, so that a wrong path is found before any work.
+    pub fn new(folder: &Path) -> Result<Self, DumpError> {
+        let path = folder.to_owned();
+        std::fs::create_dir_all(folder).map_err(|source| DumpError::Write { path, source })?;
+        Ok(Self { folder: folder.to_owned(), steps: Vec::new(), frames: Vec::new(), width: 0 })
+    }
+
+    pub fn take(&mut self, event: &Event<'_>) -> Result<(), DumpError> {
+        match event {
+            Event::Text { context, context_null, width } => self.text(context, *context_null, *width),
+            Event::Step { step, .. } => {
+                let (shape, name) = (step.latents.dims().to_vec(), format!("step_{:03}", step.index));
+                let values = step.latents.to_data().convert::<f32>().try_into_vec().unwrap_or_default();
+                self.steps.push(Kept { name, shape, values });
+                if step.index + 1 == step.total { self.latents() } else { Ok(()) }
+            }
+            Event::Frames(chunk) => {
+                self.width = chunk.width;
+                self.frames.extend_from_slice(&chunk.values);
+                Ok(())
+            }
+            Event::Started(_) | Event::Finished { .. } => Ok(()),
+        }
+    }
+
+    /// Writes the frames, all of `height`.
+    pub fn finish(self, height: usize) -> Result<(), DumpError> {
+        let count = self.frames.len() / (height * self.width * 3).max(1);
+        let shape = vec![count, height, self.width, 3];
+        let (folder, values) = (self.folder, self.frames);
+        write(&folder, "frames", &[Kept { name: "frames".into(), shape, values }])
+    }
+
+    fn text(&self, context: &[f32], null: Option<&[f32]>, width: usize) -> Result<(), DumpError> {
+        let kept = |name: &str, rows: &[f32]| Kept {
+            name: name.into(),
+            shape: vec![rows.len() / width.max(1), width],
+            values: rows.to_vec(),
+        };
+        let null = null.map(|rows| kept("context_null", rows));
+        let all: Vec<_> = std::iter::once(kept("context", context)).chain(null).collect();
+        write(&self.folder, "text", &all)
+    }
+
+    fn latents(&mut self) -> Result<(), DumpError> {
+        let last = self.steps.last().map(|last| Kept {
+            name: "latents".into(),
+            shape: last.shape.clone(),
+            values: last.values.clone(),
+        });
+        self.steps.extend(last);
+        write(&self.folder, "latents", &self.steps)
+    }
+}
+
+/// The f32 tensor `noise` of a safetensors file.
+pub fn read_noise(path: &Path) -> Result<Noise, DumpError> {
+    let refuse = |detail: String| DumpError::Noise { path: path.to_owned(), detail };
+    let source = wan_import::open(path).map_err(|error: ImportError| refuse(error.to_string()))?;
+    let found = source.info("noise").zip(source.data("noise"));
+    let (info, bytes) = found.ok_or_else(|| refuse("there is no tensor `noise`".into()))?;
+    if info.dtype != Stored::F32 {
+        return Err(refuse(format!("`noise` is {}, not F32", info.dtype)));
+    }
+    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Ok(Noise { shape: info.shape.clone(), values })
+}
+
+/// Under a temporary name first: a dump is whole or not there.
+fn write(folder: &Path, file: &str, tensors: &[Kept]) -> Result<(), DumpError> {
+    let path = folder.join(format!("{file}.safetensors"));
+    let failed = |source| DumpError::Write { path: path.clone(), source };
+    let other = |e: safetensors::SafeTensorError| failed(std::io::Error::other(e));
+    let views: Result<Vec<_>, _> = tensors
+        .iter()
+        .map(|kept| {
+            let bytes: &[u8] = bytemuck::cast_slice(&kept.values);
+            Ok((kept.name.clone(), TensorView::new(Dtype::F32, kept.shape.clone(), bytes)?))
+        })
+        .collect();
+    let temporary = NamedTempFile::new_in(folder).map_err(failed)?;
+    safetensors::serialize_to_file(views.map_err(other)?, None, temporary.path()).map_err(other)?;
+    temporary.persist(&path).map_err(|e| failed(e.error))?;
+    Ok(())
+}

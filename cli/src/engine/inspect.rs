@@ -1,0 +1,78 @@
+//! What a checkpoint on disk is, for people and for scripts.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
+use wan_import::{Checkpoint, Component, ImportError, Kind, Source, TensorSource};
+
+/// A model's folder, or one component.
+pub fn describe(path: &Path) -> Result<Value, ImportError> {
+    if !path.is_dir() {
+        return component(&Component::open(path)?);
+    }
+    let source = Source { model: Some(path.to_owned()), ..Source::default() };
+    match Checkpoint::open(&source) {
+        Ok(checkpoint) => model(&checkpoint),
+        // A component's own folder is no model, but can be described all the same.
+        Err(error) => Component::open(path).map_or(Err(error), |found| component(&found)),
+    }
+}
+
+fn model(checkpoint: &Checkpoint) -> Result<Value, ImportError> {
+    Ok(json!({
+        "layout": format!("{:?}", checkpoint.layout).to_lowercase(),
+        "transformer": component(&checkpoint.dit)?,
+        "vae": component(&checkpoint.vae)?,
+        "text_encoder": component(&checkpoint.text_encoder)?,
+        "tokenizer": checkpoint.tokenizer,
+        "scheduler": checkpoint.scheduler.as_ref().map(|scheduler| scheduler.raw.clone()),
+    }))
+}
+
+fn component(component: &Component) -> Result<Value, ImportError> {
+    let fingerprint = &component.fingerprint;
+    let (dtypes, parameters, bytes) = totals(&*component.source);
+    Ok(json!({
+        "what": fingerprint.kind.to_string(),
+        "path": component.source.path(),
+        "naming": format!("{:?}", fingerprint.naming).to_lowercase(),
+        "parameters": parameters,
+        "bytes": bytes,
+        "dtypes": dtypes,
+        "dimensions": dimensions(component)?,
+        "evidence": fingerprint.evidence,
+    }))
+}
+
+/// Tensors of each dtype, elements, bytes.
+fn totals(source: &dyn TensorSource) -> (BTreeMap<String, usize>, usize, usize) {
+    let mut dtypes = BTreeMap::new();
+    let (mut elements, mut bytes) = (0, 0);
+    for info in source.names().into_iter().filter_map(|name| source.info(name)) {
+        *dtypes.entry(info.dtype.to_string()).or_insert(0) += 1;
+        elements += info.shape.iter().product::<usize>();
+        bytes += info.bytes;
+    }
+    (dtypes, elements, bytes)
+}
+
+fn dimensions(component: &Component) -> Result<Value, ImportError> {
+    Ok(match component.fingerprint.kind {
+        Kind::Dit(_) => {
+            let d = component.dit_dims()?;
+            json!({"dim": d.dim, "ffn_dim": d.ffn_dim, "heads": d.heads, "layers": d.layers, "in_dim": d.in_dim,
+                   "out_dim": d.out_dim, "text_dim": d.text_dim, "freq_dim": d.freq_dim})
+        }
+        Kind::Umt5 => {
+            let d = component.umt5_dims()?;
+            json!({"vocab": d.vocab, "d_model": d.d_model, "d_kv": d.d_kv, "heads": d.heads, "d_ff": d.d_ff,
+                   "layers": d.layers, "buckets": d.buckets})
+        }
+        Kind::Vae21 => {
+            let d = component.vae_dims()?;
+            json!({"base_dim": d.base_dim, "z_dim": d.z_dim, "widths": d.widths,
+                   "num_res_blocks": d.num_res_blocks, "temporal": d.temporal})
+        }
+        Kind::Vae22 | Kind::Clip => Value::Null,
+    })
+}
