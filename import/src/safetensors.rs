@@ -3,7 +3,10 @@
 //! The header is read here and not by the `safetensors` crate, which rejects a whole file for one unknown dtype and
 //! keeps the last of two equal keys without a word.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::btree_map::{BTreeMap, Entry as Slot},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -97,11 +100,15 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
                         map.next_value::<IgnoredAny>()?;
-                    } else if tensors.contains_key(&name) {
-                        return Err(de::Error::custom(format_args!("the key {name} appears twice")));
-                    } else {
-                        tensors.insert(name, map.next_value()?);
+                        continue;
                     }
+                    match tensors.entry(name) {
+                        Slot::Vacant(slot) => slot.insert(map.next_value()?),
+                        Slot::Occupied(slot) => {
+                            let name = slot.key();
+                            return Err(de::Error::custom(format_args!("the key {name} appears twice")));
+                        }
+                    };
                 }
                 Ok(Header(tensors))
             }

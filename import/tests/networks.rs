@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use support::{Shapes, wan};
 use wan_import::{
     DitVariant, Fingerprint, ImportError, KeyTable, Kind,
-    Naming::{self, Diffusers, Official},
+    Naming::{Diffusers, Official},
     TensorSource,
 };
 

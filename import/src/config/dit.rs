@@ -50,7 +50,7 @@ fn heads(dim: usize, settings: &Settings) -> Result<usize, ImportError> {
     let head_dim = settings.count(&["attention_head_dim"])?;
     let Some(heads) = settings.count(&names)? else {
         let head_dim = head_dim.unwrap_or(HEAD_DIM);
-        let divides = head_dim > 0 && dim % head_dim == 0;
+        let divides = head_dim > 0 && dim.is_multiple_of(head_dim);
         return divides.then(|| dim / head_dim).ok_or_else(|| {
             let detail =
                 format!("no num_heads is given, and heads of {head_dim} do not divide a width of {dim}");
@@ -59,7 +59,7 @@ fn heads(dim: usize, settings: &Settings) -> Result<usize, ImportError> {
     };
     let fits = match head_dim {
         Some(head_dim) => heads.checked_mul(head_dim) == Some(dim),
-        None => heads > 0 && dim % heads == 0,
+        None => heads > 0 && dim.is_multiple_of(heads),
     };
     if fits {
         return Ok(heads);

@@ -77,7 +77,7 @@ impl<'a> Settings<'a> {
     pub(crate) fn numbers(&self, name: &'static str, len: usize) -> Result<Option<Vec<f32>>, ImportError> {
         let Some((_, value)) = self.find(&[name]) else { return Ok(None) };
         let numbers = value.as_array().filter(|list| list.len() == len);
-        let numbers = numbers.and_then(|list| list.iter().map(|v| finite(v)).collect());
+        let numbers = numbers.and_then(|list| list.iter().map(finite).collect());
         numbers.map(Some).ok_or_else(|| self.bad(name, value, &format!("a list of {len} numbers")))
     }
 
