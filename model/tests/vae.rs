@@ -5,8 +5,9 @@ use burn::{module::Module, prelude::*};
 use testkit::{Golden, TestDevice, Tolerance, assert_close, devices, tensor};
 use wan_model::{VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder};
 
-/// Streaming and the whole sequence do the same sums, but matrix products block them by the length of the sequence:
-/// some tens of layers of f32 rounding. The naive loops of ndarray leave no such freedom and must agree bit by bit.
+/// Streaming and the whole sequence do the same sums, but matrix products block them by the length of the
+/// sequence: some tens of layers of f32 rounding. The naive loops of ndarray leave no such freedom and must
+/// agree bit by bit.
 const STREAM: Tolerance = Tolerance(3e-6);
 
 struct Case {

@@ -1,4 +1,4 @@
-//! Time and peak memory of a full-size VAE decode with random weights: `vae_decode [frames height width]` in latents.
+//! Time and peak memory of a full-size VAE decode with random weights: `vae_decode [frames height width]`.
 
 use std::{
     io::{self, Write},

@@ -21,12 +21,11 @@ impl Default for Conv3dOptions {
 
 /// Convolves `x` with `weight` and adds `bias`.
 ///
-/// `history` holds earlier frames that take the place of the last ones of the `padding[0].0` zero frames on the left; it
-/// may hold fewer frames than that, and never more.
+/// `history` holds earlier frames that take the place of the last ones of the `padding[0].0` zero frames on the
+/// left; it may hold fewer frames than that, and never more.
 ///
-/// Beyond its input (once more with the context beside it) and its output, the host needs one channel-last copy of the
-/// input and one tile of columns per thread, and a graphics adapter nothing: no buffer grows with kernel volume times
-/// pixels.
+/// Beyond its input (once more with the context beside it) and its output, a backend holds at most one
+/// channel-last copy of each and one tile of columns per thread: no buffer grows with kernel volume times pixels.
 ///
 /// # Shapes
 /// - `x`: `[b, c_in, t, h, w]`; `weight`: `[c_out, c_in, k_t, k_h, k_w]`; `bias`: `[c_out]`
@@ -59,8 +58,8 @@ fn looks_back_only(weight: &Tensor<5>, options: Conv3dOptions) -> bool {
     options.stride[0] == 1 && after == 0 && weight.dims()[2] == before + 1
 }
 
-/// The opening of a video, where `missing` frames on the left are zeros: the taps over them contribute nothing and are
-/// left out. Frame by frame, so that the sums of a frame never depend on the chunk it comes in.
+/// The opening of a video, where `missing` frames on the left are zeros: the taps over them contribute nothing
+/// and are left out. Frame by frame, so that the sums of a frame never depend on the chunk it comes in.
 fn opening(
     x: Tensor<5>,
     weight: Tensor<5>,

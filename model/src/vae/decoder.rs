@@ -40,7 +40,8 @@ impl VaeDecoder {
         }
     }
 
-    /// Decodes one latent frame at a time. Between frames only the last two inputs of each convolution are kept.
+    /// Decodes one latent frame at a time. Between frames only the last two inputs of each convolution are
+    /// kept.
     ///
     /// # Shapes
     /// - `latents`: `[1, z, t, h, w]`
@@ -51,8 +52,8 @@ impl VaeDecoder {
         DecodeStream { decoder: self, latents, frame: 0, cache: FeatureCache::default() }
     }
 
-    /// Decodes all latent frames at once: the definition that [`Self::stream`] must agree with, in memory that grows
-    /// with the length of the video.
+    /// Decodes all latent frames at once: the definition that [`Self::stream`] must agree with, in memory
+    /// that grows with the length of the video.
     ///
     /// # Shapes
     /// - `latents`: `[1, z, t, h, w]`; output: `[1, 3, frames, height, width]`

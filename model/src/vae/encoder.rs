@@ -12,7 +12,8 @@ use super::{
     statistics::Statistics,
 };
 
-/// The encoder: from frames in `[-1, 1]` to the mode of the latents in the diffusion model's scale. All work is f32.
+/// The encoder: from frames in `[-1, 1]` to the mode of the latents in the diffusion model's scale. All work is
+/// f32.
 #[derive(Module, Debug)]
 pub struct VaeEncoder {
     conv_in: CausalConv3d,
@@ -43,7 +44,8 @@ impl VaeEncoder {
         }
     }
 
-    /// Encodes a video one latent frame at a time. Frames at the end that do not fill a latent frame are dropped.
+    /// Encodes a video one latent frame at a time. Frames at the end that do not fill a latent frame are
+    /// dropped.
     ///
     /// # Shapes
     /// - `video`: `[1, 3, frames, height, width]`, `frames > 0`; height and width are multiples of the
@@ -74,8 +76,8 @@ impl VaeEncoder {
         chunks.into_iter().map(move |chunk| self.forward(chunk, &mut cache))
     }
 
-    /// Encodes all frames at once: the definition that [`Self::encode`] must agree with, in memory that grows with the
-    /// length of the video. Shapes are those of [`Self::encode`].
+    /// Encodes all frames at once: the definition that [`Self::encode`] must agree with, in memory that
+    /// grows with the length of the video. Shapes are those of [`Self::encode`].
     pub fn encode_full(&self, video: Tensor<5>) -> Tensor<5> {
         let frames = video.dims()[2];
         let whole = frames - (frames - 1) % self.temporal_factor;

@@ -7,8 +7,8 @@ use burn::{
 
 use super::blocks::ResidualBlock;
 
-/// A residual block or the resampling step `R` after a stage. The trait is implemented by hand because the derived one
-/// puts the variant's name into every parameter path.
+/// A residual block or the resampling step `R` after a stage. The trait is implemented by hand because the
+/// derived one puts the variant's name into every parameter path.
 #[derive(Clone, Debug)]
 pub(super) enum Layer<R> {
     Residual(ResidualBlock),

@@ -28,8 +28,8 @@ impl Downsample {
         }
     }
 
-    /// `[1, c, t, h, w]` to `[1, c, t', h / 2, w / 2]`. The first frame of a video stays one frame; `t' = (t + 1) / 2`
-    /// for the chunk that holds it and `t / 2` for every other.
+    /// `[1, c, t, h, w]` to `[1, c, t', h / 2, w / 2]`. The first frame of a video stays one frame:
+    /// `t' = (t + 1) / 2` for the chunk that holds it and `t / 2` for every other.
     pub fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
         let options = Conv3dOptions { stride: [1, 2, 2], padding: [(0, 0), (0, 1), (0, 1)] };
         let x = self.resample.forward(x, options);
@@ -69,8 +69,8 @@ impl Upsample {
         }
     }
 
-    /// `[1, c, t, h, w]` to `[1, c / 2, t', 2 h, 2 w]`. The first frame of a video stays one frame; every other
-    /// becomes two.
+    /// `[1, c, t, h, w]` to `[1, c / 2, t', 2 h, 2 w]`. The first frame of a video stays one frame; every
+    /// other becomes two.
     pub fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
         let x = match &self.time_conv {
             Some(time_conv) => double_time(x, time_conv, cache),
