@@ -19,8 +19,8 @@ use std::{
 
 use clap::Parser;
 
-pub use wan_pipeline::CancelToken;
 pub use failure::{Failure, Kind};
+pub use wan_pipeline::CancelToken;
 
 /// Runs one command line and returns its exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted. `leave` must end
 /// the process; it is called on the second interrupting signal, after temporary files were removed.

@@ -30,7 +30,6 @@ pub struct Progress {
     bar: ProgressBar,
     frames: u64,
     done_frames: u64,
-    loaded_tenths: u64,
 }
 
 impl Progress {
@@ -41,7 +40,7 @@ impl Progress {
             (false, true) => Mode::Bars,
             (false, false) => Mode::Lines,
         };
-        Self { mode, bar: ProgressBar::hidden(), frames: 0, done_frames: 0, loaded_tenths: 0 }
+        Self { mode, bar: ProgressBar::hidden(), frames: 0, done_frames: 0 }
     }
 
     /// A line for people, above any bar; nothing if quiet.
@@ -71,7 +70,6 @@ impl Progress {
     }
 
     fn start(&mut self, phase: Phase) {
-        self.loaded_tenths = 0;
         if self.mode != Mode::Bars {
             return;
         }
@@ -84,17 +82,6 @@ impl Progress {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar = ProgressBar::new(length).with_prefix(label(phase)).with_style(style);
         self.bar.enable_steady_tick(Duration::from_millis(250));
-    }
-
-    /// Lines come at every tenth of the bytes.
-    fn loaded(&mut self, bytes: u64, total: u64) {
-        self.bar.set_length(total);
-        self.bar.set_position(bytes);
-        let tenths = (bytes * 10).checked_div(total).unwrap_or(0);
-        if self.mode == Mode::Lines && tenths > self.loaded_tenths {
-            self.loaded_tenths = tenths;
-            self.line(&format!("load {} % of {:.2} GB", tenths * 10, total as f64 / 1e9));
-        }
     }
 
     fn step(&mut self, index: usize, total: usize, seconds: f64) {

@@ -155,7 +155,8 @@ impl ModuleVisitor for Planner<'_> {
 
 impl<'a> Planner<'a> {
     fn of<M: Module>(module: &M, at: &str, keys: &'a KeyTable, policy: &'a DtypePolicy) -> Self {
-        let mut plan = Self { keys, policy, place: Place::at(at), wanted: BTreeMap::new(), unknown: Vec::new() };
+        let mut plan =
+            Self { keys, policy, place: Place::at(at), wanted: BTreeMap::new(), unknown: Vec::new() };
         module.visit(&mut plan);
         plan
     }

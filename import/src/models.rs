@@ -82,7 +82,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`load_module`].
-    pub fn load_transformer(&self, policy: &DtypePolicy, device: &Device) -> Result<WanTransformer, ImportError> {
+    pub fn load_transformer(
+        &self,
+        policy: &DtypePolicy,
+        device: &Device,
+    ) -> Result<WanTransformer, ImportError> {
         let module = WanTransformer::new(&self.dit_config()?, device);
         load_module(module, &*self.dit.source, &self.dit.dit_keys(), policy, device)
     }

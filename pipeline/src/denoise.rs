@@ -70,7 +70,12 @@ impl<'a> Denoise<'a> {
     fn flow(&self, timestep: f64) -> Result<Tensor<5>, PipelineError> {
         let forward = |context: &Tensor<3>| {
             self.cancel.check()?;
-            Ok::<_, PipelineError>(self.transformer.forward(self.latents.clone(), timestep, context, &self.rope))
+            Ok::<_, PipelineError>(self.transformer.forward(
+                self.latents.clone(),
+                timestep,
+                context,
+                &self.rope,
+            ))
         };
         let conditional = forward(&self.conditioning.context)?;
         match &self.conditioning.negative {

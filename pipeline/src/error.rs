@@ -8,7 +8,9 @@ use wan_model::{LatentError, ModelError, ScheduleError};
 pub enum PipelineError {
     #[error(transparent)]
     Latent(#[from] LatentError),
-    #[error("{width}x{height} with {frames} frames has {tokens} positions along one axis; the model knows {limit}")]
+    #[error(
+        "{width}x{height} with {frames} frames has {tokens} positions along one axis; the model knows {limit}"
+    )]
     TooManyPositions { width: usize, height: usize, frames: usize, tokens: usize, limit: usize },
     #[error(transparent)]
     Schedule(#[from] ScheduleError),

@@ -125,7 +125,12 @@ impl Engine<'_> {
         Tensor::from_data(data, &self.device)
     }
 
-    fn decode(&mut self, checkpoint: &Checkpoint, plan: &Plan, latents: Tensor<5>) -> Result<(), PipelineError> {
+    fn decode(
+        &mut self,
+        checkpoint: &Checkpoint,
+        plan: &Plan,
+        latents: Tensor<5>,
+    ) -> Result<(), PipelineError> {
         let decoder = checkpoint.load_vae_decoder(&self.device)?;
         for video in decoder.stream(latents) {
             self.cancel.check()?;

@@ -107,7 +107,8 @@ impl GenerateRequest {
     fn latent(&self, checkpoint: &Checkpoint, frames: usize) -> Result<LatentShape, PipelineError> {
         let (dit, vae) = (checkpoint.dit_config()?, checkpoint.vae_config()?);
         if vae.z_dim != dit.in_dim || dit.in_dim != dit.out_dim {
-            let detail = format!("{} latent channels against {} in and {} out", vae.z_dim, dit.in_dim, dit.out_dim);
+            let detail =
+                format!("{} latent channels against {} in and {} out", vae.z_dim, dit.in_dim, dit.out_dim);
             return Err(PipelineError::Mismatch { part_a: "VAE", part_b: "transformer", detail });
         }
         let (width, height) = self.size.unwrap_or(DEFAULT_SIZE);
@@ -116,7 +117,13 @@ impl GenerateRequest {
         let latent = strides.latent(vae.z_dim, frames, height, width)?;
         let tokens = latent.token_grid(dit.patch).into_iter().max().unwrap_or(0);
         if tokens > MAX_POSITION {
-            return Err(PipelineError::TooManyPositions { width, height, frames, tokens, limit: MAX_POSITION });
+            return Err(PipelineError::TooManyPositions {
+                width,
+                height,
+                frames,
+                tokens,
+                limit: MAX_POSITION,
+            });
         }
         Ok(latent)
     }

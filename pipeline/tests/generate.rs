@@ -13,7 +13,8 @@ fn tiny(layout: &str) -> PathBuf {
 }
 
 fn open(model: &Path) -> Checkpoint {
-    Checkpoint::open(&Source { model: Some(model.to_owned()), ..Source::default() }).expect("a good checkpoint")
+    Checkpoint::open(&Source { model: Some(model.to_owned()), ..Source::default() })
+        .expect("a good checkpoint")
 }
 
 /// The request behind the golden runs.
@@ -77,7 +78,7 @@ fn a_diffusers_folder_gives_the_latents_and_frames_of_diffusers() {
     let checkpoint = open(&tiny("diffusers"));
     for TestDevice { name, device, .. } in &devices() {
         let film = run(&checkpoint, &request(&golden), device).expect("a good run");
-            // diffusers pads the rows with zeros.
+        // diffusers pads the rows with zeros.
         let (rows, padding) = golden.get("context").1.split_at(film.context.len());
         assert!(padding.iter().all(|&v| v == 0.0));
         let context = relative_l2(&film.context, rows);
@@ -218,7 +219,10 @@ fn impossible_requests_are_refused_with_a_way_out() {
     let cases = [
         (GenerateRequest { frames: Some(80), ..good() }, "use 77 or 81"),
         (GenerateRequest { size: Some((50, 32)), ..good() }, "use 48x32"),
-        (GenerateRequest { size: Some((16 * 1030, 16)), noise: None, frames: Some(1), ..good() }, "use a smaller size"),
+        (
+            GenerateRequest { size: Some((16 * 1030, 16)), noise: None, frames: Some(1), ..good() },
+            "use a smaller size",
+        ),
         (GenerateRequest { noise: noise([16, 3, 4, 5], 0.5), ..good() }, "the shape is"),
     ];
     for (request, hint) in cases {

@@ -60,14 +60,6 @@ impl TimeEmbed {
     }
 }
 
-/// Cosines, then sines, of `timestep * 10000^(-k / half)`, in f64.
-pub fn sinusoid(timestep: f64, freq_dim: usize) -> Vec<f32> {
-    let half = freq_dim / 2;
-    let angle = |k: usize| timestep * 10_000f64.powf(-(k as f64) / half as f64);
-    let cosines = (0..half).map(|k| angle(k).cos() as f32);
-    cosines.chain((0..half).map(|k| angle(k).sin() as f32)).collect()
-}
-
 /// The text MLP, from the text encoder's width to the model's.
 #[derive(Module, Debug)]
 pub struct TextEmbed {

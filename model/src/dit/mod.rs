@@ -9,7 +9,7 @@ mod transformer;
 
 pub use attention::Attention;
 pub use block::WanBlock;
-pub use embed::{PatchEmbed, TextEmbed, TimeEmbed, sinusoid};
+pub use embed::{PatchEmbed, TextEmbed, TimeEmbed};
 pub use ffn::FeedForward;
 pub use head::Head;
 pub use transformer::WanTransformer;

@@ -3,8 +3,8 @@
 use burn::{module::Module, prelude::*, tensor::activation::silu};
 use wan_kernels::RopeTable;
 
-use super::{Head, PatchEmbed, TextEmbed, TimeEmbed, WanBlock, sinusoid};
-use crate::{Linear, WanConfig};
+use super::{Head, PatchEmbed, TextEmbed, TimeEmbed, WanBlock};
+use crate::{Linear, WanConfig, sinusoid};
 
 /// Predicts the flow `noise - x0` of noisy latents at a timestep, given text.
 #[derive(Module, Debug)]

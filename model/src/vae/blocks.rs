@@ -3,14 +3,12 @@
 use burn::{
     module::{Module, Param},
     prelude::*,
-    tensor::activation::{silu, softmax},
+    tensor::activation::silu,
 };
+use wan_kernels::attention;
 
 use super::{causal_conv::CausalConv3d, feature_cache::FeatureCache};
 use crate::param::param;
-
-/// Bytes of attention scores held at a time.
-const SCORE_BYTES: usize = 64 << 20;
 
 /// `x / ||x|| * sqrt(c) * gamma` over the channels.
 #[derive(Module, Debug)]
@@ -119,20 +117,7 @@ impl PixelAttention {
             let part = qkv.clone().slice_dim(1, part * c..(part + 1) * c);
             part.reshape([1, c, t, h * w]).permute([2, 0, 3, 1]) // [t, 1, h w, c]
         });
-        let y = chunked_attention(q, k, v).permute([1, 3, 0, 2]).reshape([1, c, t, h, w]);
+        let y = attention(q, k, v).permute([1, 3, 0, 2]).reshape([1, c, t, h, w]);
         x + self.proj.forward(y, cache)
     }
-}
-
-/// `softmax(q k^T / sqrt(d)) v` in chunks of query rows. `[b, h, l, d]` each.
-fn chunked_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-    let [b, heads, l, d] = q.dims();
-    let keys = k.dims()[2];
-    let rows = (SCORE_BYTES / (b * heads * keys * size_of::<f32>()).max(1)).clamp(1, l.max(1));
-    let k = k.swap_dims(2, 3).div_scalar((d as f64).sqrt());
-    let chunks = (0..l).step_by(rows).map(|start| {
-        let q = q.clone().slice_dim(2, start..(start + rows).min(l));
-        softmax(q.matmul(k.clone()), 3).matmul(v.clone())
-    });
-    Tensor::cat(chunks.collect(), 2)
 }
