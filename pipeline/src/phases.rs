@@ -30,12 +30,14 @@ pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -
         return Err(PipelineError::DtypeUnavailable(dtype.name()));
     }
     let rows = engine.phase(Phase::Text, |engine| engine.encode(checkpoint, plan))?;
+    checkpoint.text_encoder.release();
     engine.tell_text(&rows)?;
     let transformer = engine.phase(Phase::Load, |engine| {
         Ok(checkpoint.load_transformer(&DtypePolicy { matmul: engine.dtype }, &engine.device)?)
     })?;
     let latents = engine.phase(Phase::Denoise, |engine| engine.denoise(&transformer, plan, rows))?;
     drop(transformer);
+    checkpoint.dit.release();
     engine.device.memory_cleanup();
     engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
 }
