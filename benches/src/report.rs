@@ -1,12 +1,17 @@
 //! Timing and the JSON a run leaves behind.
 
-use std::time::Instant;
+use std::{str::FromStr, time::Instant};
+
+use burn::tensor::{Device, DeviceKind};
 
 /// Seconds of several runs of one thing, and what it was.
 #[derive(Debug, serde::Serialize)]
 pub struct Measurement {
     pub what: String,
     pub device: String,
+    /// The processor or adapter, and the source's commit, as `WAN_MACHINE` and `WAN_COMMIT` tell.
+    pub machine: Option<String>,
+    pub commit: Option<String>,
     /// Video tokens, or output pixels for a decoder.
     pub length: usize,
     pub seconds: Vec<f64>,
@@ -24,7 +29,25 @@ impl Measurement {
         let median_seconds = sorted[sorted.len() / 2];
         let tflop_per_second = tflop.map(|n| n / median_seconds);
         let peak_memory_bytes = peak_memory_bytes();
-        Self { what, device, length, seconds, median_seconds, tflop, tflop_per_second, peak_memory_bytes }
+        let [machine, commit] = ["WAN_MACHINE", "WAN_COMMIT"].map(|name| std::env::var(name).ok());
+        Self {
+            what,
+            device,
+            machine,
+            commit,
+            length,
+            seconds,
+            median_seconds,
+            tflop,
+            tflop_per_second,
+            peak_memory_bytes,
+        }
+    }
+
+    /// One JSON object on stdout.
+    #[expect(clippy::print_stdout, reason = "a measurement's result is its output")]
+    pub fn print(&self) {
+        println!("{}", serde_json::to_string_pretty(self).unwrap_or_default());
     }
 }
 
@@ -43,4 +66,24 @@ pub fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// The value after `name` on the command line, or `default` if it is absent or no such value.
+pub fn argument<T: FromStr>(name: &str, default: T) -> T {
+    let mut arguments = std::env::args().skip_while(|a| a != name).skip(1);
+    arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// `--latent F,H,W`, by default the five frames of 256x256 that peers are compared at.
+pub fn latent_argument() -> [usize; 3] {
+    let latent: String = argument("--latent", String::new());
+    let sizes: Vec<usize> = latent.split(',').filter_map(|n| n.parse().ok()).collect();
+    sizes.try_into().unwrap_or([2, 32, 32])
+}
+
+/// `--device cpu|wgpu` and its name.
+pub fn device_argument() -> (String, Device) {
+    let name = argument("--device", "cpu".to_owned());
+    let device = if name == "wgpu" { Device::wgpu(DeviceKind::DefaultDevice) } else { Device::flex() };
+    (name, device)
 }

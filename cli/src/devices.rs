@@ -80,6 +80,8 @@ pub struct Adapter {
     /// Not expressible in the portable shading language.
     pub bf16: bool,
     pub matrix_units: bool,
+    /// Runs kernels compiled to SPIR-V, in a build that makes them.
+    pub spirv: bool,
 }
 
 impl Adapter {
@@ -181,7 +183,9 @@ pub fn resolve(choice: DeviceChoice, adapters: &[Adapter]) -> Result<Target, Fai
 /// Discrete before integrated before virtual adapters, and the host before a software one.
 pub fn automatic(adapters: &[Adapter]) -> Target {
     match best(&portable(adapters)) {
-        Some(adapter) if adapter.kind != AdapterKind::Software => Target::Wgpu(adapter.id()),
+        Some(adapter) if adapter.kind != AdapterKind::Software && check_compiler(adapter).is_ok() => {
+            Target::Wgpu(adapter.id())
+        }
         _ => Target::Cpu,
     }
 }
@@ -200,18 +204,31 @@ fn best<'a>(adapters: &[&'a Adapter]) -> Option<&'a Adapter> {
     adapters.iter().copied().min_by_key(|a| a.kind)
 }
 
+/// A build with SPIR-V uses it for every Vulkan adapter, also behind `--device wgpu`.
+fn check_compiler(adapter: &Adapter) -> Result<(), Failure> {
+    if cfg!(not(feature = "vulkan")) || adapter.backend != "vulkan" || adapter.spirv {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("{} lacks VK_KHR_workgroup_memory_explicit_layout, which SPIR-V kernels need", adapter.name),
+        "use --device cpu, or a build without the feature `vulkan`",
+    ))
+}
+
 fn pick(adapters: &[&Adapter], index: Option<usize>, flag: &str) -> Result<AdapterId, Failure> {
     let found = match index {
         Some(index) => adapters.get(index).copied(),
         None => best(adapters),
     };
     let wanted = index.map_or_else(|| flag.to_owned(), |index| format!("{flag}:{index}"));
-    found.map(Adapter::id).ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         Failure::usage(
             format!("no adapter for {wanted}: {} found", adapters.len()),
             "see `wan devices`, or use --device cpu",
         )
-    })
+    })?;
+    check_compiler(found)?;
+    Ok(found.id())
 }
 
 fn not_built(flag: &str, what: &str) -> Failure {

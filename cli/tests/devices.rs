@@ -23,6 +23,7 @@ fn adapter(index: usize, kind: AdapterKind, kinds: &[AdapterKind]) -> Adapter {
         f16: false,
         bf16: false,
         matrix_units: false,
+        spirv: false,
     }
 }
 

@@ -1,25 +1,9 @@
 //! `step [--device cpu|wgpu] [--layers N] [--latent F,H,W] [--runs N]`: one forward pass of T2V-1.3B on random
 //! weights, as JSON on stdout.
-#![expect(clippy::print_stdout, reason = "a measurement's result is its output")]
 
-use burn::{
-    prelude::*,
-    tensor::{DeviceKind, Distribution},
-};
-use wan_benches::{Measurement, fill, time};
+use burn::{prelude::*, tensor::Distribution};
+use wan_benches::{Measurement, argument, device_argument, fill, latent_argument, time};
 use wan_model::{WanConfig, WanTransformer};
-
-fn argument<T: std::str::FromStr>(name: &str, default: T) -> T {
-    let mut arguments = std::env::args().skip_while(|a| a != name).skip(1);
-    arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
-fn device(name: &str) -> Device {
-    match name {
-        "wgpu" => Device::wgpu(DeviceKind::DefaultDevice),
-        _ => Device::flex(),
-    }
-}
 
 /// Multiply-adds count two; self- and cross-attention, projections and feed-forward of every block.
 fn tflop(config: &WanConfig, tokens: usize) -> f64 {
@@ -29,11 +13,8 @@ fn tflop(config: &WanConfig, tokens: usize) -> f64 {
 }
 
 fn main() {
-    let name = argument("--device", "cpu".to_owned());
-    let latent: String = argument("--latent", "2,32,32".to_owned());
-    let latent: Vec<usize> = latent.split(',').filter_map(|n| n.parse().ok()).collect();
-    let [f, h, w] = latent[..] else { panic!("--latent takes F,H,W") };
-    let device = device(&name);
+    let (name, device) = device_argument();
+    let [f, h, w] = latent_argument();
     let config = WanConfig { layers: argument("--layers", 30), ..WanConfig::t2v_1_3b() };
     let model = fill(WanTransformer::new(&config, &device));
     let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Default, &device);
@@ -47,6 +28,5 @@ fn main() {
     });
     let tokens = f * h * w / 4;
     let what = format!("one forward pass, T2V-1.3B, {} layers, f32", config.layers);
-    let measured = Measurement::new(what, name, tokens, seconds, Some(tflop(&config, tokens)));
-    println!("{}", serde_json::to_string_pretty(&measured).unwrap_or_default());
+    Measurement::new(what, name, tokens, seconds, Some(tflop(&config, tokens))).print();
 }

@@ -68,7 +68,23 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
         bf16: false,
         matrix_units: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
             && !adapter.cooperative_matrix_properties().is_empty(),
+        spirv: spirv(adapter),
     }
+}
+
+/// Without explicitly laid out workgroup memory, compiled kernels that share memory crash some drivers.
+#[cfg(feature = "vulkan")]
+fn spirv(adapter: &wgpu::Adapter) -> bool {
+    // SAFETY: the adapter is only asked for its extensions; the guard is dropped here.
+    let vulkan = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() };
+    vulkan.is_some_and(|adapter| {
+        adapter.physical_device_capabilities().supports_extension(c"VK_KHR_workgroup_memory_explicit_layout")
+    })
+}
+
+#[cfg(not(feature = "vulkan"))]
+fn spirv(_: &wgpu::Adapter) -> bool {
+    false
 }
 
 fn kind(device_type: wgpu::DeviceType) -> AdapterKind {
