@@ -1,7 +1,11 @@
 //! The transformer against PyTorch.
 
-use burn::prelude::*;
-use testkit::{Golden, TestDevice, Tolerance, assert_close, devices};
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    prelude::*,
+    tensor::DType,
+};
+use testkit::{Golden, TestDevice, Tolerance, assert_close, devices, relative_l2, report_skip};
 use wan_model::{WanConfig, WanTransformer};
 
 fn config(
@@ -24,13 +28,17 @@ fn config(
     }
 }
 
-fn check(
+fn check(golden: &Golden, config: &WanConfig, case: &str, device: &TestDevice) -> Tensor<5> {
+    let model = golden.fill("w.", WanTransformer::new(config, &device.device));
+    forward(golden, &model, case, device)
+}
+
+fn forward(
     golden: &Golden,
-    config: &WanConfig,
+    model: &WanTransformer,
     case: &str,
     TestDevice { name, device, .. }: &TestDevice,
 ) -> Tensor<5> {
-    let model = golden.fill("w.", WanTransformer::new(config, device));
     let x = golden.tensor::<5>(&format!("{case}.x"), device);
     let [_, _, f, h, w] = x.dims();
     let context = model.embed_text(golden.tensor(&format!("{case}.text"), device));
@@ -60,5 +68,58 @@ fn uneven_head_split_and_channels() {
     for device in &devices() {
         let y = check(&golden, &config, "odd", device);
         assert_close(device.name, y, golden.get("odd.y"), Tolerance::module(device));
+    }
+}
+
+#[test]
+fn half_precision_weights() {
+    let golden = Golden::load("dit_small");
+    let config = config(2, 16, 48, 2, 4, 24);
+    // The reference backend has no f16.
+    for device in devices().iter().filter(|device| device.name != "ndarray") {
+        if !device.device.supports_dtype(DType::F16) {
+            report_skip(device.name, "no f16");
+            continue;
+        }
+        let mut to_f16 = ToF16::default();
+        let model = golden.fill("w.", WanTransformer::new(&config, &device.device)).map(&mut to_f16);
+        // Text embedding, then two attentions and a feed-forward in each block.
+        assert_eq!(to_f16.cast, 2 + 2 * (4 + 4 + 2));
+        for case in ["square", "odd", "frame"] {
+            let y = forward(&golden, &model, case, device);
+            let expected = golden.get(&format!("{case}.y"));
+            let values = y.clone().into_data().try_into_vec::<f32>().expect("f32");
+            assert!(relative_l2(&values, expected.1) > 0.0, "{}: nothing was rounded", device.name);
+            assert_close(&format!("{} {case}", device.name), y, expected, Tolerance::MODULE_F16);
+        }
+    }
+}
+
+/// Casts what a loader would: weights of linear layers, outside the parts that every block depends on.
+#[derive(Default)]
+struct ToF16 {
+    /// Names and container types down to the current module.
+    place: Vec<(String, String)>,
+    cast: usize,
+}
+
+impl ModuleMapper for ToF16 {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.place.push((name.to_owned(), container_type.to_owned()));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.place.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let high = ["time_embedding", "time_projection", "head", "patch_embedding"];
+        let weight =
+            self.place.last().is_some_and(|(name, kind)| name == "weight" && kind == "Struct:Linear");
+        if !weight || high.contains(&self.place[0].0.as_str()) {
+            return param;
+        }
+        self.cast += 1;
+        param.map(|tensor| tensor.cast(DType::F16))
     }
 }
