@@ -71,7 +71,7 @@ impl Component {
     /// [`ImportError::Conflict`] and [`ImportError::Config`]; [`ImportError::WrongComponent`] for another network.
     pub fn dit_heads(&self) -> Result<usize, ImportError> {
         match &self.fingerprint.kind {
-            Kind::Dit(facts) => config::heads(facts.dim, &self.settings()),
+            Kind::Dit(facts) => config::heads(facts, &self.settings()),
             _ => Err(self.wrong(DIT)),
         }
     }

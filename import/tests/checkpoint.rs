@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use support::{Shapes, wan};
 use wan_import::{
-    Checkpoint, Component, DitVariant, ImportError, Kind, Layout,
+    Checkpoint, DitVariant, ImportError, Kind, Layout,
     Naming::{self, Diffusers, Official},
     Source,
 };
@@ -139,41 +139,6 @@ fn dimensions_come_from_shapes() {
     assert_eq!((text.heads, text.max_distance, text.eps), (64, 128, 1e-6));
 }
 
-/// The real sizes, from shapes alone.
-#[test]
-fn released_networks_have_their_published_dimensions() {
-    let component = |shapes: Shapes, config: Option<&str>| {
-        let fingerprint = wan_import::Fingerprint::of(&shapes).unwrap();
-        let config = config.map(|text| (PathBuf::from("config.json"), serde_json::from_str(text).unwrap()));
-        Component { source: std::sync::Arc::new(shapes), config, fingerprint }
-    };
-    for naming in [Official, Diffusers] {
-        let dit = component(wan::Dit::T2V_14B.shapes(naming), None).dit_config().unwrap();
-        assert_eq!((dit.heads, dit.layers, dit.text_dim, dit.freq_dim), (40, 40, 4096, 256));
-        let text = component(wan::umt5(naming), None).text_config().unwrap();
-        let sizes = [text.vocab, text.d_model, text.d_kv, text.d_ff, text.layers, text.heads, text.buckets];
-        assert_eq!(sizes, [256384, 4096, 64, 10240, 24, 64, 32]);
-        let vae = component(wan::vae(naming), None).vae_config().unwrap();
-        assert_eq!((vae.base_dim, vae.z_dim, vae.num_res_blocks), (96, 16, 2));
-        assert_eq!((vae.dim_mult, vae.temporal_down), (vec![1, 2, 4, 4], vec![false, true, true]));
-        assert_eq!((vae.latents_mean[15], vae.latents_std[0]), (-0.2921, 2.8184));
-        let config = r#"{"base_dim":96,"z_dim":16,"dim_mult":[1,2,4,4],"num_res_blocks":2,
-            "temperal_downsample":[false,true,true]}"#;
-        assert!(component(wan::vae(naming), Some(config)).vae_config().is_ok());
-        for wrong in ["\"z_dim\":15", "\"dim_mult\":[1,2,4]", "\"temperal_downsample\":[true,true,true]"] {
-            let result = component(wan::vae(naming), Some(&format!("{{{wrong}}}"))).vae_config();
-            assert!(matches!(result, Err(ImportError::Conflict { .. })), "{wrong}");
-        }
-        let given = format!(r#"{{"latents_mean":{:?},"latents_std":{:?}}}"#, [0.5; 16], [2.0; 16]);
-        let vae = component(wan::vae(naming), Some(&given)).vae_config().unwrap();
-        assert_eq!((vae.latents_mean[3], vae.latents_std[3]), (0.5, 2.0));
-        let mut swapped = wan::vae(naming);
-        swapped.0.retain(|name, _| !(name.contains("decoder") && name.contains("time_conv")));
-        assert!(component(swapped, None).vae_config().is_err());
-        assert!(component(wan::umt5(naming), None).vae_config().is_err());
-    }
-}
-
 #[test]
 fn a_configuration_that_disagrees_is_refused() {
     let model = Model::diffusers();
@@ -276,26 +241,26 @@ fn components_of_different_models_are_refused() {
 }
 
 #[test]
-fn shapes_that_cannot_be_are_refused() {
-    let component = |shapes: Shapes| {
-        let fingerprint = wan_import::Fingerprint::of(&shapes).unwrap();
-        Component { source: std::sync::Arc::new(shapes), config: None, fingerprint }
-    };
-    let mut buckets = wan::umt5(Official);
-    for info in buckets.0.iter_mut().filter(|(name, _)| name.contains("pos_embedding")).map(|(_, info)| info)
-    {
-        info.shape[0] = 31;
+fn a_scheduler_that_makes_no_sense_is_refused() {
+    let model = Model::diffusers();
+    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
+    for text in [
+        "[",
+        "3",
+        r#"{"flow_shift":"3"}"#,
+        r#"{"solver_order":-1}"#,
+        r#"{"use_flow_sigmas":1}"#,
+        r#"{"flow_shift":1,"flow_shift":2}"#,
+        &long,
+    ] {
+        model.text("scheduler/scheduler_config.json", text);
+        match model.open().unwrap_err() {
+            ImportError::Config { path, .. } => {
+                assert_eq!(path, model.at("scheduler/scheduler_config.json"));
+            }
+            other => panic!("{other}"),
+        }
     }
-    let error = component(buckets).text_config().unwrap_err().to_string();
-    assert!(error.contains("odd number of position buckets, 31"), "{error}");
-    let mut stages = wan::vae(Official);
-    stages.0.get_mut("encoder.conv1.weight").unwrap().shape[0] = 90;
-    let error = component(stages).vae_config().unwrap_err().to_string();
-    assert!(error.contains("no multiples of 90"), "{error}");
-    let mut time = TOY.shapes(Official);
-    time.0.get_mut("time_embedding.0.weight").unwrap().shape[1] = 255;
-    let error = component(time).dit_config().unwrap_err().to_string();
-    assert!(error.contains("odd width 255"), "{error}");
 }
 
 #[test]

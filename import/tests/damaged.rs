@@ -12,7 +12,7 @@ use burn::prelude::*;
 use safetensors::SafeTensors;
 use support::{Named, write};
 use testkit::Golden;
-use wan_import::{Checkpoint, Component, DtypePolicy, ImportError, Source};
+use wan_import::{Checkpoint, DtypePolicy, ImportError, Source};
 
 const FIRST: &str = "diffusion_pytorch_model-00001-of-00002.safetensors";
 const INDEX: &str = "diffusion_pytorch_model.safetensors.index.json";
@@ -117,30 +117,4 @@ fn a_missing_tensor_is_named() {
         "{error}"
     );
     assert_names(&error, &model.at(INDEX), KEY);
-}
-
-/// A transformer's file says nothing of its heads; a configuration beside it does, if it is that file's.
-#[test]
-fn heads_come_from_the_configuration_beside_a_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let [weights, config] = ["wan.pth", "config.json"].map(|name| folder.path().join(name));
-    fs::copy(Golden::path("tiny/pth/wan_t2v.pth"), &weights).unwrap();
-    let good = fs::read_to_string(Golden::path("tiny/pth/config.json")).unwrap();
-    let heads = |text: &str| {
-        fs::write(&config, text).unwrap();
-        Component::open(&weights).unwrap().dit_config().map(|config| config.heads)
-    };
-    assert_eq!(heads(&good).unwrap(), 2);
-    let others = [
-        good.replace("WanModel", "UNet2DModel"),
-        good.replace("\"num_layers\": 2", "\"num_layers\": 30"),
-        good.replace("\"num_heads\": 2", "\"num_heads\": 3"),
-        "[".to_owned(),
-    ];
-    for other in others {
-        assert_ne!(other, good);
-        let error = heads(&other).unwrap_err();
-        // Heads of 128 do not fit the tiny width.
-        assert!(matches!(&error, ImportError::Config { path, .. } if *path == weights), "{error}");
-    }
 }

@@ -15,22 +15,16 @@ pub(crate) fn dit(
     settings: &Settings,
 ) -> Result<WanConfig, ImportError> {
     let &DitFacts { dim, ffn_dim, layers, in_dim, out_dim, text_dim, freq_dim, .. } = facts;
-    settings.agree(&["dim"], dim)?;
-    settings.agree(&["ffn_dim"], ffn_dim)?;
-    settings.agree(&["num_layers"], layers)?;
-    settings.agree(&["in_dim", "in_channels"], in_dim)?;
-    settings.agree(&["out_dim", "out_channels"], out_dim)?;
-    settings.agree(&["text_dim"], text_dim)?;
-    settings.agree(&["freq_dim"], freq_dim)?;
+    let heads = heads(facts, settings)?;
     if freq_dim % 2 == 1 {
         return Err(unfit(source, format!("a time embedding of odd width {freq_dim}")));
     }
     Ok(WanConfig {
         kind: ModelKind::T2v,
-        heads: heads(dim, settings)?,
         eps: settings.positive(&["eps"], 1e-6)?,
         dim,
         ffn_dim,
+        heads,
         layers,
         in_dim,
         out_dim,
@@ -40,8 +34,20 @@ pub(crate) fn dit(
     })
 }
 
-/// The number of heads, whose width rotary positions need to be even; no shape shows it.
-pub(crate) fn heads(dim: usize, settings: &Settings) -> Result<usize, ImportError> {
+/// The number of heads of any transformer, if `settings` and `facts` agree.
+pub(crate) fn heads(facts: &DitFacts, settings: &Settings) -> Result<usize, ImportError> {
+    settings.agree(&["dim"], facts.dim)?;
+    settings.agree(&["ffn_dim"], facts.ffn_dim)?;
+    settings.agree(&["num_layers"], facts.layers)?;
+    settings.agree(&["in_dim", "in_channels"], facts.in_dim)?;
+    settings.agree(&["out_dim", "out_channels"], facts.out_dim)?;
+    settings.agree(&["text_dim"], facts.text_dim)?;
+    settings.agree(&["freq_dim"], facts.freq_dim)?;
+    head_count(facts.dim, settings)
+}
+
+/// No shape shows the number of heads. Rotary positions need their width to be even.
+fn head_count(dim: usize, settings: &Settings) -> Result<usize, ImportError> {
     let names = ["num_heads", "num_attention_heads"];
     let head_dim = settings.count(&["attention_head_dim"])?;
     let Some(heads) = settings.count(&names)? else {
