@@ -1,19 +1,10 @@
 //! A model on disk: which files hold its components, whatever the layout.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use wan_model::{VaeConfig, WanConfig, text::Umt5Config};
 
-use crate::{
-    DitDims, Fingerprint, ImportError, KeyTable, Kind, SchedulerConfig, TensorSource, TokenTable, Umt5Dims,
-    VaeDims, config::Settings, json, locate, source,
-};
-
-/// Largest `config.json` that is read, in bytes.
-const MAX_CONFIG: u64 = 1 << 20;
+use crate::{Component, ImportError, Kind, SchedulerConfig, component, locate};
 
 /// Where the user says the model is: a folder, single components, or both, in which case the component wins.
 /// A component is a file, an index file or a folder with one of them.
@@ -42,28 +33,23 @@ pub enum Layout {
     Files,
 }
 
-/// An opened component: mapped, recognised, nothing loaded yet.
-#[derive(Clone, Debug)]
-pub struct Component {
-    /// Its tensors.
-    pub source: Arc<dyn TensorSource>,
-    /// Its `config.json`, and where that lies.
-    pub config: Option<(PathBuf, Value)>,
-    /// What it is.
-    pub fingerprint: Fingerprint,
-}
-
-/// A model whose components all exist and can be run.
+/// A model whose components all exist, can be run, and belong together.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// How the folder is laid out.
     pub layout: Layout,
     /// The diffusion transformer.
     pub dit: Component,
+    /// Its configuration.
+    pub dit_config: WanConfig,
     /// The video autoencoder.
     pub vae: Component,
+    /// Its configuration.
+    pub vae_config: VaeConfig,
     /// The text encoder.
     pub text_encoder: Component,
+    /// Its configuration.
+    pub text_config: Umt5Config,
     /// Path of `tokenizer.json`.
     pub tokenizer: PathBuf,
     /// The scheduler of a diffusers folder.
@@ -74,120 +60,50 @@ impl Checkpoint {
     /// Finds, maps and recognises every component.
     ///
     /// # Errors
-    /// [`ImportError::MissingComponent`], [`ImportError::WrongComponent`], [`ImportError::NotRunnable`], and whatever
-    /// the readers and [`Fingerprint::of`] find wrong.
+    /// [`ImportError::MissingComponent`], [`ImportError::WrongComponent`], [`ImportError::NotRunnable`], whatever the
+    /// readers, [`crate::Fingerprint::of`] and the components' configurations find wrong, and
+    /// [`ImportError::Mismatch`] if the components are each good but of different models.
     pub fn open(source: &Source) -> Result<Self, ImportError> {
         let layout = layout(source)?;
         let root = source.model.as_deref();
         check_experts(source)?;
-        let dit = component(&DIT, layout, root, source.dit.as_deref())?;
-        let vae = component(&VAE, layout, root, source.vae.as_deref())?;
-        let text_encoder = component(&TEXT_ENCODER, layout, root, source.text_encoder.as_deref())?;
+        let dit = find(&DIT, layout, root, source.dit.as_deref())?;
+        let vae = find(&VAE, layout, root, source.vae.as_deref())?;
+        let text_encoder = find(&TEXT_ENCODER, layout, root, source.text_encoder.as_deref())?;
         let tokenizer = tokenizer(layout, root, source.tokenizer.as_deref())?;
         let scheduler = root.map(|root| root.join("scheduler/scheduler_config.json")).filter(|p| p.is_file());
         let scheduler = scheduler.map(|path| SchedulerConfig::read(&path)).transpose()?;
-        Ok(Self { layout, dit, vae, text_encoder, tokenizer, scheduler })
-    }
-}
-
-impl Component {
-    /// Opens a file, an index file or a component folder, with its configuration.
-    ///
-    /// # Errors
-    /// Whatever the readers and [`Fingerprint::of`] find wrong.
-    pub fn open(path: &Path) -> Result<Self, ImportError> {
-        let weights = if path.is_dir() { locate::weights(path) } else { Some(path.to_owned()) };
-        let no_weights = || ImportError::config(path, "the folder holds no safetensors weights");
-        let weights = weights.ok_or_else(no_weights)?;
-        let source: Arc<dyn TensorSource> = Arc::new(source::open(&weights)?);
-        let config = locate::config_beside(&weights)
-            .or_else(|| Some(path.join("config.json")).filter(|p| p.is_file()));
-        let config = config.map(|path| Ok::<_, ImportError>((path.clone(), json::read(&path, MAX_CONFIG)?)));
-        let fingerprint = Fingerprint::of(&*source)?;
-        Ok(Self { config: config.transpose()?, fingerprint, source })
+        let (dit_config, vae_config) = (dit.dit_config()?, vae.vae_config()?);
+        let text_config = text_encoder.text_config()?;
+        let model = Self {
+            layout,
+            dit,
+            dit_config,
+            vae,
+            vae_config,
+            text_encoder,
+            text_config,
+            tokenizer,
+            scheduler,
+        };
+        model.check_widths()?;
+        Ok(model)
     }
 
-    /// Says that the weights are not needed again, so that their file pages stop counting as resident memory. A
-    /// module that borrows them can still be used: its pages are read again.
-    pub fn release(&self) {
-        self.source
-            .names()
-            .into_iter()
-            .filter_map(|name| self.source.data(name))
-            .for_each(|data| data.release());
-    }
-
-    /// Dimensions of a transformer.
-    ///
-    /// # Errors
-    /// [`ImportError::Conflict`] and [`ImportError::Config`]; [`ImportError::WrongComponent`] for another network.
-    pub fn dit_dims(&self) -> Result<DitDims, ImportError> {
-        match &self.fingerprint.kind {
-            Kind::Dit(facts) => DitDims::infer(facts, &self.settings()),
-            _ => Err(self.wrong(DIT.expected)),
+    /// What goes from one component into the next must have one width.
+    fn check_widths(&self) -> Result<(), ImportError> {
+        let Self { dit_config: dit, vae_config: vae, text_config: text, .. } = self;
+        let against = |other: &Component, what, found, expected| {
+            let [path, other] = [other, &self.dit].map(|part| part.source.path().to_owned());
+            Err(ImportError::Mismatch { path, other, what, found, expected })
+        };
+        if vae.z_dim != dit.in_dim {
+            return against(&self.vae, "latent channels", vae.z_dim, dit.in_dim);
         }
-    }
-
-    /// Dimensions of a text encoder.
-    ///
-    /// # Errors
-    /// As [`Self::dit_dims`], and [`ImportError::MissingTensors`] and [`ImportError::Shape`] for a cut file.
-    pub fn umt5_dims(&self) -> Result<Umt5Dims, ImportError> {
-        match self.fingerprint.kind {
-            Kind::Umt5 => Umt5Dims::infer(&*self.source, self.fingerprint.naming, &self.settings()),
-            _ => Err(self.wrong(TEXT_ENCODER.expected)),
+        if text.d_model != dit.text_dim {
+            return against(&self.text_encoder, "values in a row of text", text.d_model, dit.text_dim);
         }
-    }
-
-    /// Dimensions of a Wan 2.1 autoencoder.
-    ///
-    /// # Errors
-    /// As [`Self::umt5_dims`].
-    pub fn vae_dims(&self) -> Result<VaeDims, ImportError> {
-        match self.fingerprint.kind {
-            Kind::Vae21 => VaeDims::infer(&*self.source, self.fingerprint.naming, &self.settings()),
-            _ => Err(self.wrong(VAE.expected)),
-        }
-    }
-
-    /// The key table for the transformer's module.
-    pub fn dit_keys(&self) -> KeyTable {
-        KeyTable::dit(self.fingerprint.naming, &self.fingerprint.prefix)
-    }
-
-    /// The key table for the text encoder's module.
-    pub fn umt5_keys(&self) -> KeyTable {
-        KeyTable::umt5(self.fingerprint.naming)
-    }
-
-    /// The key table for the autoencoder's encoder module.
-    pub fn vae_encoder_keys(&self) -> KeyTable {
-        KeyTable::vae_encoder(self.fingerprint.naming)
-    }
-
-    /// The key table for the autoencoder's decoder module.
-    pub fn vae_decoder_keys(&self, dims: &VaeDims) -> KeyTable {
-        KeyTable::vae_decoder(self.fingerprint.naming, dims.num_res_blocks)
-    }
-
-    /// The text encoder's token embedding.
-    ///
-    /// # Errors
-    /// As [`TokenTable::new`].
-    pub fn token_table(&self) -> Result<TokenTable, ImportError> {
-        TokenTable::new(&self.source, self.fingerprint.naming)
-    }
-
-    fn settings(&self) -> Settings<'_> {
-        match &self.config {
-            Some((path, json)) => Settings { path, json: Some(json) },
-            None => Settings { path: self.source.path(), json: None },
-        }
-    }
-
-    fn wrong(&self, expected: &'static str) -> ImportError {
-        let (path, found) = (self.source.path().to_owned(), self.fingerprint.kind.to_string());
-        ImportError::WrongComponent { path, expected, found }
+        Ok(())
     }
 }
 
@@ -206,7 +122,7 @@ struct Part {
 
 const DIT: Part = Part {
     name: "diffusion transformer",
-    expected: "a Wan transformer",
+    expected: component::DIT,
     flag: "--dit",
     folder: "transformer",
     file: "diffusion_pytorch_model.safetensors",
@@ -215,7 +131,7 @@ const DIT: Part = Part {
 };
 const VAE: Part = Part {
     name: "VAE",
-    expected: "a Wan VAE",
+    expected: component::VAE,
     flag: "--vae",
     folder: "vae",
     file: locate::OFFICIAL_VAE,
@@ -224,7 +140,7 @@ const VAE: Part = Part {
 };
 const TEXT_ENCODER: Part = Part {
     name: "text encoder",
-    expected: "a umT5 text encoder",
+    expected: component::TEXT_ENCODER,
     flag: "--text-encoder",
     folder: "text_encoder",
     file: locate::OFFICIAL_TEXT_ENCODER,
@@ -255,7 +171,7 @@ fn check_experts(source: &Source) -> Result<(), ImportError> {
     }
 }
 
-fn component(
+fn find(
     part: &Part,
     layout: Layout,
     root: Option<&Path>,

@@ -38,6 +38,13 @@ pub enum ImportError {
     /// The configuration says one thing and the tensors another.
     #[error("{}: the configuration has {field} = {config}, but the tensors have {tensors}", path.display())]
     Conflict { path: PathBuf, field: &'static str, config: String, tensors: String },
+    /// Components of different models.
+    #[error(
+        "{} and {} do not belong together: {found} {what} against {expected}",
+        path.display(),
+        other.display()
+    )]
+    Mismatch { path: PathBuf, other: PathBuf, what: &'static str, found: usize, expected: usize },
     /// Tensors of the module that the file does not have.
     #[error("{}: {count} tensors are missing: {}", path.display(), first.join(", "))]
     MissingTensors { path: PathBuf, count: usize, first: Vec<String> },
@@ -80,6 +87,7 @@ impl ImportError {
                 "use the fp16 or bf16 variant of this checkpoint".into()
             }
             Self::MissingComponent { flag, .. } => format!("give its path with {flag}"),
+            Self::Mismatch { .. } => "take both from the same model".into(),
             Self::Conflict { .. } => "the configuration belongs to another checkpoint".into(),
             _ => return None,
         };

@@ -1,9 +1,10 @@
 //! Checkpoints on disk to modules: readers, key tables, fingerprints.
 //!
 //! A file is mapped, never read whole. [`Checkpoint::open`] finds the components of a model, [`Component`] says what
-//! they are and which dimensions they have, [`load_module`] fills a module with their tensors.
+//! they are and how they are configured, [`load_module`] fills a module with their tensors.
 
 mod checkpoint;
+mod component;
 mod config;
 mod convert;
 mod detect;
@@ -22,8 +23,8 @@ mod source;
 mod tokens;
 mod torch;
 
-pub use checkpoint::{Checkpoint, Component, Layout, Source};
-pub use config::{DitDims, Umt5Dims, VaeDims};
+pub use checkpoint::{Checkpoint, Layout, Source};
+pub use component::Component;
 pub use detect::{DitFacts, DitVariant, Fingerprint, Kind};
 pub use error::ImportError;
 pub use keys::{KeyTable, Naming};

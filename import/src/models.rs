@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use wan_model::{
-    ModelKind, VaeConfig, VaeDecoder, WanConfig, WanTransformer,
+    VaeDecoder, WanTransformer,
     text::{Tokenizer, Umt5Block, Umt5Config, Umt5Encoder, Umt5Norm},
 };
 
@@ -15,69 +15,6 @@ use crate::{
 const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
 
 impl Checkpoint {
-    /// Dimensions of the transformer.
-    ///
-    /// # Errors
-    /// As [`crate::Component::dit_dims`].
-    pub fn dit_config(&self) -> Result<WanConfig, ImportError> {
-        let dims = self.dit.dit_dims()?;
-        Ok(WanConfig {
-            kind: ModelKind::T2v,
-            dim: dims.dim,
-            ffn_dim: dims.ffn_dim,
-            heads: dims.heads,
-            layers: dims.layers,
-            in_dim: dims.in_dim,
-            out_dim: dims.out_dim,
-            text_dim: dims.text_dim,
-            freq_dim: dims.freq_dim,
-            eps: dims.eps,
-            ..WanConfig::t2v_1_3b()
-        })
-    }
-
-    /// Dimensions of the text encoder.
-    ///
-    /// # Errors
-    /// As [`crate::Component::umt5_dims`].
-    pub fn text_config(&self) -> Result<Umt5Config, ImportError> {
-        let dims = self.text_encoder.umt5_dims()?;
-        Ok(Umt5Config {
-            vocab: dims.vocab,
-            d_model: dims.d_model,
-            d_kv: dims.d_kv,
-            heads: dims.heads,
-            d_ff: dims.d_ff,
-            layers: dims.layers,
-            buckets: dims.buckets,
-            max_distance: dims.max_distance,
-            eps: dims.eps,
-        })
-    }
-
-    /// Dimensions of the video autoencoder.
-    ///
-    /// # Errors
-    /// As [`crate::Component::vae_dims`], and [`ImportError::Config`] if its stages do not fit together.
-    pub fn vae_config(&self) -> Result<VaeConfig, ImportError> {
-        let dims = self.vae.vae_dims()?;
-        let refuse = |detail: String| ImportError::config(self.vae.source.path(), detail);
-        if dims.widths.iter().any(|width| width % dims.base_dim != 0) {
-            return Err(refuse(format!("stages of {:?} are no multiples of {}", dims.widths, dims.base_dim)));
-        }
-        let config = VaeConfig {
-            dim_mult: dims.widths.iter().map(|width| width / dims.base_dim).collect(),
-            base_dim: dims.base_dim,
-            z_dim: dims.z_dim,
-            num_res_blocks: dims.num_res_blocks,
-            temporal_down: dims.temporal,
-            latents_mean: dims.latents_mean,
-            latents_std: dims.latents_std,
-        };
-        config.validate().map_err(|error| refuse(error.to_string()))?;
-        Ok(config)
-    }
-
     /// The transformer on `device`, its weights in the policy's dtype.
     ///
     /// # Errors
@@ -87,7 +24,7 @@ impl Checkpoint {
         policy: &DtypePolicy,
         device: &Device,
     ) -> Result<WanTransformer, ImportError> {
-        let module = WanTransformer::new(&self.dit_config()?, device);
+        let module = WanTransformer::new(&self.dit_config, device);
         load_module(module, &*self.dit.source, &self.dit.dit_keys(), policy, device)
     }
 
@@ -96,8 +33,8 @@ impl Checkpoint {
     /// # Errors
     /// As [`load_module`].
     pub fn load_vae_decoder(&self, device: &Device) -> Result<VaeDecoder, ImportError> {
-        let module = VaeDecoder::new(&self.vae_config()?, device);
-        let keys = self.vae.vae_decoder_keys(&self.vae.vae_dims()?);
+        let module = VaeDecoder::new(&self.vae_config, device);
+        let keys = self.vae.vae_decoder_keys(&self.vae_config);
         load_module(module, &*self.vae.source, &keys, &DtypePolicy::F32, device)
     }
 
@@ -106,7 +43,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`load_module`], the tensors' values aside.
     pub fn text_layers<'a>(&'a self, device: &'a Device) -> Result<TextLayers<'a>, ImportError> {
-        let (config, keys) = (self.text_config()?, self.text_encoder.umt5_keys());
+        let (config, keys) = (self.text_config.clone(), self.text_encoder.umt5_keys());
         let source = &*self.text_encoder.source;
         check_module(&Umt5Encoder::new(&config, device), source, &keys)?;
         Ok(TextLayers { source, keys, config, device })

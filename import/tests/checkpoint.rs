@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use support::{Shapes, wan};
 use wan_import::{
-    Checkpoint, Component, DitVariant, ImportError, Kind, Layout,
+    Checkpoint, DitVariant, ImportError, Kind, Layout,
     Naming::{self, Diffusers, Official},
     Source,
 };
@@ -18,7 +18,8 @@ struct Model {
     layout: Layout,
 }
 
-const TOY: wan::Dit = wan::Dit { dim: 256, ffn_dim: 8, layers: 2, in_dim: 4, out_dim: 4 };
+/// Before [`shrunk`].
+const TOY: wan::Dit = wan::Dit { dim: 16_384, ffn_dim: 8, layers: 2, in_dim: 16, out_dim: 16 };
 
 /// A file with every tensor of `shapes`, all zeros.
 fn write(path: &Path, shapes: &Shapes) {
@@ -41,7 +42,7 @@ fn shrunk(mut shapes: Shapes, by: usize) -> Shapes {
 }
 
 fn dit(naming: Naming) -> Shapes {
-    shrunk(TOY.shapes(naming), 512)
+    shrunk(TOY.shapes(naming), 64)
 }
 
 fn umt5(naming: Naming) -> Shapes {
@@ -79,7 +80,7 @@ impl Model {
         write(&model.at("models_t5_toy.safetensors"), &umt5(Official));
         std::fs::create_dir_all(model.at("google/umt5-xxl")).unwrap();
         model.text("google/umt5-xxl/tokenizer.json", "{}");
-        model.text("config.json", r#"{"_class_name":"WanModel","num_heads":4,"dim":256,"in_dim":4}"#);
+        model.text("config.json", r#"{"_class_name":"WanModel","num_heads":4,"dim":256,"in_dim":16}"#);
         model
     }
 
@@ -106,8 +107,8 @@ impl Model {
 fn a_diffusers_folder_opens() {
     let model = Model::diffusers();
     let checkpoint = model.open().unwrap();
-    let dims = checkpoint.dit.dit_dims().unwrap();
-    assert_eq!((dims.dim, dims.heads, dims.layers, dims.ffn_dim, dims.eps), (256, 2, 2, 8, 1e-5));
+    let config = &checkpoint.dit_config;
+    assert_eq!((config.dim, config.heads, config.layers, config.ffn_dim, config.eps), (256, 2, 2, 8, 1e-5));
     assert_eq!(checkpoint.tokenizer, model.at("tokenizer/tokenizer.json"));
     let scheduler = checkpoint.scheduler.unwrap();
     assert_eq!(scheduler.class_name.as_deref(), Some("UniPCMultistepScheduler"));
@@ -119,7 +120,7 @@ fn a_diffusers_folder_opens() {
 fn an_official_folder_opens() {
     let model = Model::official();
     let checkpoint = model.open().unwrap();
-    assert_eq!(checkpoint.dit.dit_dims().unwrap().heads, 4);
+    assert_eq!(checkpoint.dit_config.heads, 4);
     assert!(checkpoint.scheduler.is_none());
     assert!(checkpoint.vae.config.is_none(), "the transformer's configuration is not the VAE's");
     let keys = checkpoint.dit.dit_keys();
@@ -133,44 +134,9 @@ fn an_official_folder_opens() {
 fn dimensions_come_from_shapes() {
     let model = Model::official();
     let checkpoint = model.open().unwrap();
-    let text = checkpoint.text_encoder.umt5_dims().unwrap();
+    let text = checkpoint.text_config;
     assert_eq!((text.layers, text.d_model, text.d_ff, text.buckets), (24, 64, 160, 32));
     assert_eq!((text.heads, text.max_distance, text.eps), (64, 128, 1e-6));
-}
-
-/// The real sizes, from shapes alone.
-#[test]
-fn released_networks_have_their_published_dimensions() {
-    let component = |shapes: Shapes, config: Option<&str>| {
-        let fingerprint = wan_import::Fingerprint::of(&shapes).unwrap();
-        let config = config.map(|text| (PathBuf::from("config.json"), serde_json::from_str(text).unwrap()));
-        Component { source: std::sync::Arc::new(shapes), config, fingerprint }
-    };
-    for naming in [Official, Diffusers] {
-        let dit = component(wan::Dit::T2V_14B.shapes(naming), None).dit_dims().unwrap();
-        assert_eq!((dit.heads, dit.layers, dit.text_dim, dit.freq_dim), (40, 40, 4096, 256));
-        let text = component(wan::umt5(naming), None).umt5_dims().unwrap();
-        let sizes = [text.vocab, text.d_model, text.d_kv, text.d_ff, text.layers, text.heads, text.buckets];
-        assert_eq!(sizes, [256384, 4096, 64, 10240, 24, 64, 32]);
-        let vae = component(wan::vae(naming), None).vae_dims().unwrap();
-        assert_eq!((vae.base_dim, vae.z_dim, vae.num_res_blocks), (96, 16, 2));
-        assert_eq!((vae.widths, vae.temporal), (vec![96, 192, 384, 384], vec![false, true, true]));
-        assert_eq!((vae.latents_mean[15], vae.latents_std[0]), (-0.2921, 2.8184));
-        let config = r#"{"base_dim":96,"z_dim":16,"dim_mult":[1,2,4,4],"num_res_blocks":2,
-            "temperal_downsample":[false,true,true]}"#;
-        assert!(component(wan::vae(naming), Some(config)).vae_dims().is_ok());
-        for wrong in ["\"z_dim\":15", "\"dim_mult\":[1,2,4]", "\"temperal_downsample\":[true,true,true]"] {
-            let result = component(wan::vae(naming), Some(&format!("{{{wrong}}}"))).vae_dims();
-            assert!(matches!(result, Err(ImportError::Conflict { .. })), "{wrong}");
-        }
-        let given = format!(r#"{{"latents_mean":{:?},"latents_std":{:?}}}"#, [0.5; 16], [2.0; 16]);
-        let vae = component(wan::vae(naming), Some(&given)).vae_dims().unwrap();
-        assert_eq!((vae.latents_mean[3], vae.latents_std[3]), (0.5, 2.0));
-        let mut swapped = wan::vae(naming);
-        swapped.0.retain(|name, _| !(name.contains("decoder") && name.contains("time_conv")));
-        assert!(component(swapped, None).vae_dims().is_err());
-        assert!(component(wan::umt5(naming), None).vae_dims().is_err());
-    }
 }
 
 #[test]
@@ -178,13 +144,13 @@ fn a_configuration_that_disagrees_is_refused() {
     let model = Model::diffusers();
     for (config, field) in [
         (r#"{"num_layers":3}"#, "num_layers"),
-        (r#"{"in_channels":16}"#, "in_channels"),
+        (r#"{"in_channels":4}"#, "in_channels"),
         (r#"{"num_attention_heads":3}"#, "num_attention_heads"),
         (r#"{"num_attention_heads":2,"attention_head_dim":64}"#, "num_attention_heads"),
         (r#"{"num_attention_heads":0}"#, "num_attention_heads"),
     ] {
         model.text("transformer/config.json", config);
-        match model.open().unwrap().dit.dit_dims().unwrap_err() {
+        match model.open().unwrap_err() {
             ImportError::Conflict { field: found, path, .. } => {
                 assert_eq!((found, path), (field, model.at("transformer/config.json")));
             }
@@ -193,7 +159,7 @@ fn a_configuration_that_disagrees_is_refused() {
     }
     for config in [r#"{"eps":-1}"#, r#"{"num_layers":"two"}"#, r#"{"attention_head_dim":100}"#] {
         model.text("transformer/config.json", config);
-        let error = model.open().unwrap().dit.dit_dims().unwrap_err();
+        let error = model.open().unwrap_err();
         assert!(matches!(error, ImportError::Config { .. }), "{error}");
     }
     for config in ["[", r#"{"dim":1,"dim":1}"#] {
@@ -257,6 +223,46 @@ fn components_in_the_wrong_place_are_refused() {
     assert!(matches!(model.open(), Err(ImportError::NotRunnable { .. })));
 }
 
+/// Each is good, but of another model.
+#[test]
+fn components_of_different_models_are_refused() {
+    let narrow = wan::Dit { in_dim: 8, out_dim: 8, ..TOY };
+    for (file, shapes, what) in [
+        ("transformer/diffusion_pytorch_model.safetensors", shrunk(narrow.shapes(Diffusers), 64), "channels"),
+        ("text_encoder/model.safetensors", shrunk(wan::umt5(Diffusers), 32), "128 values in a row"),
+    ] {
+        let model = Model::diffusers();
+        write(&model.at(file), &shapes);
+        let error = model.open().unwrap_err();
+        assert!(matches!(error, ImportError::Mismatch { .. }) && error.hint().is_some(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(file) && text.contains(what), "{text}");
+    }
+}
+
+#[test]
+fn a_scheduler_that_makes_no_sense_is_refused() {
+    let model = Model::diffusers();
+    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
+    for text in [
+        "[",
+        "3",
+        r#"{"flow_shift":"3"}"#,
+        r#"{"solver_order":-1}"#,
+        r#"{"use_flow_sigmas":1}"#,
+        r#"{"flow_shift":1,"flow_shift":2}"#,
+        &long,
+    ] {
+        model.text("scheduler/scheduler_config.json", text);
+        match model.open().unwrap_err() {
+            ImportError::Config { path, .. } => {
+                assert_eq!(path, model.at("scheduler/scheduler_config.json"));
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
 #[test]
 fn shards_take_precedence_over_a_leftover_file() {
     let model = Model::diffusers();
@@ -269,5 +275,5 @@ fn shards_take_precedence_over_a_leftover_file() {
     model.text("transformer/diffusion_pytorch_model.safetensors", "leftover");
     let checkpoint = model.open().unwrap();
     assert!(checkpoint.dit.source.path().ends_with("diffusion_pytorch_model.safetensors.index.json"));
-    assert_eq!(checkpoint.dit.dit_dims().unwrap().eps, 1e-5);
+    assert_eq!(checkpoint.dit_config.eps, 1e-5);
 }

@@ -22,8 +22,6 @@ pub enum PipelineError {
     NoiseNotFinite,
     #[error("the scheduler `{name}` of this checkpoint is not known")]
     UnknownScheduler { name: String },
-    #[error("{part_a} and {part_b} do not belong together: {detail}")]
-    Mismatch { part_a: &'static str, part_b: &'static str, detail: String },
     #[error("this device cannot compute in {0}")]
     DtypeUnavailable(&'static str),
     #[error("the latents hold values that are not finite after step {step} of {total}")]

@@ -83,7 +83,7 @@ impl Engine<'_> {
     /// Embedded tokens `[1, n, d]` of each prompt, gathered on the host.
     fn token_rows(&self, checkpoint: &Checkpoint, prompts: &[&str]) -> Result<Vec<Tensor<3>>, PipelineError> {
         let (tokenizer, table) = (checkpoint.load_tokenizer()?, checkpoint.text_encoder.token_table()?);
-        let text_len = checkpoint.dit_config()?.text_len;
+        let text_len = checkpoint.dit_config.text_len;
         let embed = |prompt: &&str| {
             let ids = tokenizer.encode(prompt, text_len)?;
             let data = TensorData::new(table.rows(&ids)?, [1, ids.len(), table.width()]);

@@ -79,7 +79,6 @@ impl GenerateRequest {
         let (width, height) = self.size.unwrap_or(DEFAULT_SIZE);
         let frames = self.frames.unwrap_or(defaults.frames);
         let latent = self.latent(checkpoint, frames)?;
-        check_text_width(checkpoint)?;
         let grid = self.grid(checkpoint);
         let shift = self.shift.or(scheduler_shift(checkpoint)).unwrap_or(defaults.shift);
         let solver = self.solver(checkpoint, grid)?;
@@ -94,7 +93,7 @@ impl GenerateRequest {
             schedule: FlowSchedule::new(solver, grid, self.steps.unwrap_or(defaults.steps), shift)?,
             shift,
             guidance: in_range("guidance", self.guidance.unwrap_or(defaults.guidance.0), 0.0, 1000.0)?,
-            tokens: latent.tokens(checkpoint.dit_config()?.patch),
+            tokens: latent.tokens(checkpoint.dit_config.patch),
             rounding: if grid == Grid::Diffusers { Rounding::Nearest } else { Rounding::Truncate },
             noise: self.checked_noise(&latent)?,
             latent,
@@ -105,12 +104,7 @@ impl GenerateRequest {
 
 impl GenerateRequest {
     fn latent(&self, checkpoint: &Checkpoint, frames: usize) -> Result<LatentShape, PipelineError> {
-        let (dit, vae) = (checkpoint.dit_config()?, checkpoint.vae_config()?);
-        if vae.z_dim != dit.in_dim || dit.in_dim != dit.out_dim {
-            let detail =
-                format!("{} latent channels against {} in and {} out", vae.z_dim, dit.in_dim, dit.out_dim);
-            return Err(PipelineError::Mismatch { part_a: "VAE", part_b: "transformer", detail });
-        }
+        let (dit, vae) = (&checkpoint.dit_config, &checkpoint.vae_config);
         let (width, height) = self.size.unwrap_or(DEFAULT_SIZE);
         let strides =
             Strides { temporal: vae.temporal_factor(), spatial: vae.spatial_factor(), patch: dit.patch };
@@ -181,15 +175,6 @@ fn solver_of_class(name: &str) -> Result<Solver, PipelineError> {
         "FlowMatchEulerDiscreteScheduler" => Ok(Solver::Euler),
         _ => Err(PipelineError::UnknownScheduler { name: name.to_owned() }),
     }
-}
-
-fn check_text_width(checkpoint: &Checkpoint) -> Result<(), PipelineError> {
-    let (text, dit) = (checkpoint.text_config()?.d_model, checkpoint.dit_config()?.text_dim);
-    if text == dit {
-        return Ok(());
-    }
-    let detail = format!("rows of {text} against {dit}");
-    Err(PipelineError::Mismatch { part_a: "text encoder", part_b: "transformer", detail })
 }
 
 fn in_range(name: &'static str, value: f64, low: f64, high: f64) -> Result<f64, PipelineError> {

@@ -1,71 +1,12 @@
-//! Whole runs of a tiny checkpoint against diffusers, and the same weights in every layout.
+//! Whole runs of a tiny checkpoint against diffusers.
 
-use std::path::{Path, PathBuf};
+mod support;
 
 use burn::{prelude::*, tensor::FloatDType};
+use support::{open, request, run, run_in, tiny};
 use testkit::{Golden, TestDevice, Tolerance, devices, relative_l2};
-use wan_import::{Checkpoint, Source};
 use wan_model::Solver;
-use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, Schedule, generate};
-
-fn tiny(layout: &str) -> PathBuf {
-    Golden::path("tiny").join(layout)
-}
-
-fn open(model: &Path) -> Checkpoint {
-    Checkpoint::open(&Source { model: Some(model.to_owned()), ..Source::default() })
-        .expect("a good checkpoint")
-}
-
-/// The request behind the golden runs.
-fn request(golden: &Golden) -> GenerateRequest {
-    let (shape, values) = golden.get("noise");
-    GenerateRequest {
-        prompt: golden.text("prompt").to_owned(),
-        negative: Some(golden.text("negative").to_owned()),
-        size: Some((48, 32)),
-        frames: Some(9),
-        steps: Some(6),
-        guidance: Some(5.0),
-        noise: Some(Noise { shape: shape.to_vec(), values: values.to_vec() }),
-        ..GenerateRequest::default()
-    }
-}
-
-/// What a run left behind, on the host.
-#[derive(Default)]
-struct Film {
-    context: Vec<f32>,
-    steps: Vec<Vec<f32>>,
-    frames: Vec<f32>,
-}
-
-fn run(checkpoint: &Checkpoint, request: &GenerateRequest, device: &Device) -> Result<Film, PipelineError> {
-    run_in(FloatDType::F32, checkpoint, request, device)
-}
-
-fn run_in(
-    dtype: FloatDType,
-    checkpoint: &Checkpoint,
-    request: &GenerateRequest,
-    device: &Device,
-) -> Result<Film, PipelineError> {
-    let mut film = Film::default();
-    let mut watch = |event: Event<'_>| {
-        match event {
-            Event::Text { context, .. } => film.context = context.to_vec(),
-            Event::Step { step, .. } => film.steps.push(step.latents.to_data().try_into_vec().expect("f32")),
-            Event::Frames(chunk) => film.frames.extend(chunk.values),
-            Event::Started(_) | Event::Finished { .. } => {}
-        }
-        Ok(())
-    };
-    let plan = request.plan(checkpoint)?;
-    let cancel = CancelToken::default();
-    let mut engine = Engine { device: device.clone(), dtype, cancel, observer: &mut watch };
-    generate(checkpoint, &plan, &mut engine)?;
-    Ok(film)
-}
+use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
 
 fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
@@ -129,30 +70,6 @@ fn half_precision_stays_close() {
             run_in(FloatDType::F16, &checkpoint, &request(&golden), &device.device).expect("a good run");
         let error = relative_l2(&film.steps[5], golden.get("unipc.latents").1);
         assert!(error <= Tolerance::MODULE_F16.0 && error > 0.0, "{}: {error:.2e}", device.name);
-    }
-}
-
-/// The official folder (shards with an index, `.pth`), single files, and the diffusers folder: bit-equal latents.
-#[test]
-fn every_layout_gives_the_same_bits() {
-    let golden = Golden::load("pipeline");
-    let request = GenerateRequest { schedule: Schedule::Diffusers, shift: Some(5.0), ..request(&golden) };
-    let device = Device::flex();
-    let reference = run(&open(&tiny("diffusers")), &request, &device).expect("a good run");
-    let official = tiny("official");
-    let files = Source {
-        dit: Some(official.join("diffusion_pytorch_model.safetensors.index.json")),
-        vae: Some(tiny("diffusers").join("vae/diffusion_pytorch_model.safetensors")),
-        text_encoder: Some(official.join("models_t5_umt5-xxl-enc-bf16.pth")),
-        tokenizer: Some(official.join("google/umt5-xxl")),
-        ..Source::default()
-    };
-    let sources = [Source { model: Some(official), ..Source::default() }, files];
-    for source in sources {
-        let checkpoint = Checkpoint::open(&source).expect("a good checkpoint");
-        let film = run(&checkpoint, &request, &device).expect("a good run");
-        assert!(film.steps == reference.steps, "{source:?}: latents differ");
-        assert!(film.frames == reference.frames, "{source:?}: frames differ");
     }
 }
 

@@ -2,6 +2,7 @@
 
 tests/goldens/tiny/diffusers      a diffusers folder
 tests/goldens/tiny/official       the same weights as the official folder: shards with an index, .pth files
+tests/goldens/tiny/pth           the transformer as a .pth file of its own
 tests/goldens/pipeline.safetensors    noise, latents after each step, final latents and frames of runs
 """
 import json
@@ -108,9 +109,14 @@ def official(text, dit, vae, tokenizer_folder):
     total = sum(t.numel() * 4 for t in state.values())
     (out / "diffusion_pytorch_model.safetensors.index.json").write_text(
         json.dumps({"metadata": {"total_size": total}, "weight_map": index}))
-    (out / "config.json").write_text(json.dumps({
+    config = json.dumps({
         "_class_name": "WanModel", "dim": 32, "eps": 1e-6, "ffn_dim": 64, "freq_dim": 64, "in_dim": 16,
-        "model_type": "t2v", "num_heads": 2, "num_layers": 2, "out_dim": 16, "text_len": 512}))
+        "model_type": "t2v", "num_heads": 2, "num_layers": 2, "out_dim": 16, "text_len": 512})
+    (out / "config.json").write_text(config)
+    single = ROOT / "pth"
+    single.mkdir()
+    torch.save({k: v.clone() for k, v in state.items()}, single / "wan_t2v.pth")
+    (single / "config.json").write_text(config)
     torch.save({rename(k, TEXT): v.bfloat16() for k, v in text.state_dict().items() if "embed_tokens" not in k},
                out / "models_t5_umt5-xxl-enc-bf16.pth")
     torch.save({vae_key(k): v.clone() for k, v in vae.state_dict().items()}, out / "Wan2.1_VAE.pth")

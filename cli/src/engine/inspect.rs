@@ -57,21 +57,21 @@ fn totals(source: &dyn TensorSource) -> (BTreeMap<String, usize>, usize, usize) 
 }
 
 fn dimensions(component: &Component) -> Result<Value, ImportError> {
-    Ok(match component.fingerprint.kind {
-        Kind::Dit(_) => {
-            let d = component.dit_dims()?;
-            json!({"dim": d.dim, "ffn_dim": d.ffn_dim, "heads": d.heads, "layers": d.layers, "in_dim": d.in_dim,
+    Ok(match &component.fingerprint.kind {
+        Kind::Dit(d) => {
+            let heads = component.dit_heads()?;
+            json!({"dim": d.dim, "ffn_dim": d.ffn_dim, "heads": heads, "layers": d.layers, "in_dim": d.in_dim,
                    "out_dim": d.out_dim, "text_dim": d.text_dim, "freq_dim": d.freq_dim})
         }
         Kind::Umt5 => {
-            let d = component.umt5_dims()?;
+            let d = component.text_config()?;
             json!({"vocab": d.vocab, "d_model": d.d_model, "d_kv": d.d_kv, "heads": d.heads, "d_ff": d.d_ff,
                    "layers": d.layers, "buckets": d.buckets})
         }
         Kind::Vae21 => {
-            let d = component.vae_dims()?;
-            json!({"base_dim": d.base_dim, "z_dim": d.z_dim, "widths": d.widths,
-                   "num_res_blocks": d.num_res_blocks, "temporal": d.temporal})
+            let d = component.vae_config()?;
+            json!({"base_dim": d.base_dim, "z_dim": d.z_dim, "dim_mult": d.dim_mult,
+                   "num_res_blocks": d.num_res_blocks, "temporal_down": d.temporal_down})
         }
         Kind::Vae22 | Kind::Clip => Value::Null,
     })

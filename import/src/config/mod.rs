@@ -1,4 +1,4 @@
-//! Dimensions of the networks: read from shapes, completed from and checked against `config.json`.
+//! Configurations of the networks: read from shapes, completed from and checked against `config.json`.
 
 mod dit;
 mod umt5;
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::{ImportError, KeyTable, TensorSource};
 
-pub use dit::DitDims;
-pub use umt5::Umt5Dims;
-pub use vae::VaeDims;
+pub(crate) use dit::{dit, heads};
+pub(crate) use umt5::umt5;
+pub(crate) use vae::vae;
 
 /// Shapes by module path.
 pub(crate) struct Shapes<'a> {
@@ -110,4 +110,9 @@ impl<'a> Settings<'a> {
 
 fn finite(value: &Value) -> Option<f32> {
     value.as_f64().map(|n| n as f32).filter(|n| n.is_finite())
+}
+
+/// A known network whose shapes cannot be.
+fn unfit(source: &dyn TensorSource, evidence: String) -> ImportError {
+    ImportError::Unrecognised { path: source.path().to_owned(), evidence: vec![evidence] }
 }

@@ -1,0 +1,160 @@
+//! One network on disk: its tensors, what it is, and its configuration.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use wan_model::{VaeConfig, WanConfig, text::Umt5Config};
+
+use crate::{
+    Fingerprint, ImportError, KeyTable, Kind, TensorSource, TokenTable,
+    config::{self, Settings},
+    json, locate, source,
+};
+
+/// Largest `config.json` that is read, in bytes.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// What each component is called where another network stands in its place.
+pub(crate) const DIT: &str = "a Wan transformer";
+pub(crate) const VAE: &str = "a Wan VAE";
+pub(crate) const TEXT_ENCODER: &str = "a umT5 text encoder";
+
+/// An opened component: mapped, recognised, nothing loaded yet.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Its tensors.
+    pub source: Arc<dyn TensorSource>,
+    /// Its `config.json`, and where that lies.
+    pub config: Option<(PathBuf, Value)>,
+    /// What it is.
+    pub fingerprint: Fingerprint,
+}
+
+impl Component {
+    /// Opens a file, an index file or a component folder, with its configuration.
+    ///
+    /// # Errors
+    /// Whatever the readers and [`Fingerprint::of`] find wrong.
+    pub fn open(path: &Path) -> Result<Self, ImportError> {
+        let weights = if path.is_dir() { locate::weights(path) } else { Some(path.to_owned()) };
+        let no_weights = || ImportError::config(path, "the folder holds no safetensors weights");
+        let weights = weights.ok_or_else(no_weights)?;
+        let source: Arc<dyn TensorSource> = Arc::new(source::open(&weights)?);
+        let fingerprint = Fingerprint::of(&*source)?;
+        let paired = locate::config_beside(&weights)
+            .or_else(|| Some(path.join("config.json")).filter(|path| path.is_file()));
+        let config = match paired {
+            Some(path) => Some((path.clone(), json::read(&path, MAX_CONFIG)?)),
+            None => neighbour(&weights, &*source, &fingerprint),
+        };
+        Ok(Self { source, config, fingerprint })
+    }
+
+    /// The configuration of a text-to-video transformer.
+    ///
+    /// # Errors
+    /// [`ImportError::Conflict`] and [`ImportError::Config`]; [`ImportError::WrongComponent`] for another network and
+    /// [`ImportError::NotRunnable`] for another transformer.
+    pub fn dit_config(&self) -> Result<WanConfig, ImportError> {
+        let Kind::Dit(facts) = &self.fingerprint.kind else { return Err(self.wrong(DIT)) };
+        self.fingerprint.check_runnable(&*self.source)?;
+        config::dit(&*self.source, facts, &self.settings())
+    }
+
+    /// Attention heads of any transformer. No shape shows them: without a configuration they have the width that all
+    /// released transformers share, 128.
+    ///
+    /// # Errors
+    /// [`ImportError::Conflict`] and [`ImportError::Config`]; [`ImportError::WrongComponent`] for another network.
+    pub fn dit_heads(&self) -> Result<usize, ImportError> {
+        match &self.fingerprint.kind {
+            Kind::Dit(facts) => config::heads(facts, &self.settings()),
+            _ => Err(self.wrong(DIT)),
+        }
+    }
+
+    /// The configuration of a text encoder.
+    ///
+    /// # Errors
+    /// [`ImportError::Conflict`] and [`ImportError::Config`]; [`ImportError::WrongComponent`] for another network;
+    /// [`ImportError::MissingTensors`], [`ImportError::Shape`] and [`ImportError::Unrecognised`] for a cut or deformed
+    /// file.
+    pub fn text_config(&self) -> Result<Umt5Config, ImportError> {
+        match self.fingerprint.kind {
+            Kind::Umt5 => config::umt5(&*self.source, self.fingerprint.naming, &self.settings()),
+            _ => Err(self.wrong(TEXT_ENCODER)),
+        }
+    }
+
+    /// The configuration of a Wan 2.1 autoencoder.
+    ///
+    /// # Errors
+    /// As [`Self::text_config`].
+    pub fn vae_config(&self) -> Result<VaeConfig, ImportError> {
+        match self.fingerprint.kind {
+            Kind::Vae21 => config::vae(&*self.source, self.fingerprint.naming, &self.settings()),
+            _ => Err(self.wrong(VAE)),
+        }
+    }
+
+    /// The key table for the transformer's module.
+    pub fn dit_keys(&self) -> KeyTable {
+        KeyTable::dit(self.fingerprint.naming, &self.fingerprint.prefix)
+    }
+
+    /// The key table for the text encoder's module.
+    pub fn umt5_keys(&self) -> KeyTable {
+        KeyTable::umt5(self.fingerprint.naming)
+    }
+
+    /// The key table for the autoencoder's encoder module.
+    pub fn vae_encoder_keys(&self) -> KeyTable {
+        KeyTable::vae_encoder(self.fingerprint.naming)
+    }
+
+    /// The key table for the autoencoder's decoder module.
+    pub fn vae_decoder_keys(&self, config: &VaeConfig) -> KeyTable {
+        KeyTable::vae_decoder(self.fingerprint.naming, config.num_res_blocks)
+    }
+
+    /// The text encoder's token embedding.
+    ///
+    /// # Errors
+    /// As [`TokenTable::new`].
+    pub fn token_table(&self) -> Result<TokenTable, ImportError> {
+        TokenTable::new(&self.source, self.fingerprint.naming)
+    }
+
+    pub(crate) fn wrong(&self, expected: &'static str) -> ImportError {
+        let (path, found) = (self.source.path().to_owned(), self.fingerprint.kind.to_string());
+        ImportError::WrongComponent { path, expected, found }
+    }
+
+    fn settings(&self) -> Settings<'_> {
+        match &self.config {
+            Some((path, json)) => Settings { path, json: Some(json) },
+            None => Settings { path: self.source.path(), json: None },
+        }
+    }
+}
+
+/// The `config.json` in the folder of a transformer's file of any name, if it is a Wan transformer's and every
+/// dimension in it is this file's. Whatever else lies there belongs to other files.
+fn neighbour(
+    weights: &Path,
+    source: &dyn TensorSource,
+    fingerprint: &Fingerprint,
+) -> Option<(PathBuf, Value)> {
+    let Kind::Dit(facts) = &fingerprint.kind else { return None };
+    let path = weights.with_file_name("config.json");
+    let json = json::read(&path, MAX_CONFIG).ok()?;
+    let class = json.get("_class_name")?.as_str()?;
+    if !matches!(class, "WanModel" | "WanTransformer3DModel") {
+        return None;
+    }
+    config::dit(source, facts, &Settings { path: &path, json: Some(&json) }).ok()?;
+    Some((path, json))
+}
