@@ -34,6 +34,16 @@ pub struct Component {
 }
 
 impl Component {
+    /// Says that the weights are not needed again, so that their file pages stop counting as resident memory. A
+    /// module that borrows them can still be used: its pages are read again.
+    pub fn release(&self) {
+        self.source
+            .names()
+            .into_iter()
+            .filter_map(|name| self.source.data(name))
+            .for_each(|data| data.release());
+    }
+
     /// Opens a file, an index file or a component folder, with its configuration.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::blocks::ResidualBlock;
 /// A residual block or the resampling step `R` after a stage. The trait is implemented by hand because the
 /// derived one puts the variant's name into every parameter path.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "some thirty layers exist; a box would save nothing")]
 pub(super) enum Layer<R> {
     Residual(ResidualBlock),
     Resample(R),
