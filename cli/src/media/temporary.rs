@@ -73,6 +73,11 @@ impl TemporaryFile {
         self.file.as_file()
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// A writing error of this file.
     pub fn error(&self, source: io::Error) -> MediaError {
         MediaError::Write { path: self.target.clone(), source }
