@@ -198,10 +198,10 @@ fn generate_request(request: &Request) -> Result<GenerateRequest, EngineError> {
 /// What the 2.1 models are trained for.
 const DEFAULT_FPS: f64 = 16.0;
 
-/// The frame count `4n + 1` nearest to a duration.
+/// The frame count `4n + 1` nearest to a duration, or one far beyond what any model makes.
 fn frames_of(seconds: f64, fps: f64) -> usize {
-    let groups = ((seconds * fps - 1.0) / 4.0).round().max(0.0) as usize;
-    groups.saturating_mul(4).saturating_add(1)
+    let groups = ((seconds * fps - 1.0) / 4.0).round().clamp(0.0, f64::from(u32::MAX));
+    groups as usize * 4 + 1
 }
 
 /// `auto`: f16 on a graphics card that computes in it, f32 elsewhere, where f16 gains nothing.

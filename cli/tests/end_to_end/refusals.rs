@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use safetensors::SafeTensors;
 use testkit::{devices, report_skip};
 
 use crate::bench::{ABSENT, Bench, Ended};
@@ -14,6 +15,13 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     change(&mut bytes);
     fs::write(path, bytes).unwrap();
+}
+
+/// Overwrites the first value of an f32 tensor.
+fn poison(bytes: &mut [u8], key: &str, value: f32) {
+    let data = SafeTensors::deserialize(bytes).unwrap().tensor(key).unwrap().data().as_ptr();
+    let start = data as usize - bytes.as_ptr() as usize;
+    bytes[start..start + 4].copy_from_slice(&value.to_le_bytes());
 }
 
 /// A bench with the diffusers folder after `change`, and what a run with it ends in.
@@ -38,12 +46,14 @@ fn damaged_safetensors_are_named() {
 
 #[test]
 fn a_weight_that_is_not_finite_is_named() {
-    for (file, value) in [(DIT, f32::NAN), (VAE, f32::INFINITY), (TEXT, f32::NAN)] {
-        let poison = |bytes: &mut Vec<u8>| {
-            let end = bytes.len() - 4;
-            bytes[end..].copy_from_slice(&value.to_le_bytes());
-        };
-        damaged(file, poison).refused("holds NaN or infinity", "the file is damaged");
+    let cases = [
+        (DIT, "proj_out.weight", f32::NAN),
+        (VAE, "decoder.conv_in.weight", f32::INFINITY),
+        (TEXT, "encoder.final_layer_norm.weight", f32::NEG_INFINITY),
+    ];
+    for (file, key, value) in cases {
+        let error = format!("{file}: {key} holds NaN or infinity");
+        damaged(file, |bytes| poison(bytes, key, value)).refused(&error, "the file is damaged");
     }
 }
 
@@ -133,7 +143,7 @@ fn impossible_requests_are_refused_with_a_way_out() {
     let cases: [(&[(&str, &str)], &str, &str); 9] = [
         (&[("--frames", "80")], "80 frames", "use 77 or 81"),
         (&[("--size", "50x32")], "50x32", "use 48x32"),
-        (&[("--size", "99999999x16")], "99999984x16", "use a smaller size"),
+        (&[("--size", "99999984x16")], "99999984x16", "use a smaller size"),
         (&[("--frames", ABSENT), ("--seconds", "1e300"), ("--noise", ABSENT)], "frames", "fewer frames"),
         (&[("--noise", "other.safetensors")], "[16, 3, 4, 5]", "the shape is"),
         (&[("--noise", "nan.safetensors")], "not finite", ""),
@@ -157,10 +167,7 @@ fn an_existing_output_is_kept_and_replaced_only_when_asked() {
     assert_eq!(fs::read(bench.path("x.mp4")).unwrap(), b"kept");
     // A run that fails late keeps it too.
     bench.copy("diffusers");
-    edit(&bench.path(VAE), |bytes| {
-        let end = bytes.len() - 4;
-        bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
-    });
+    edit(&bench.path(VAE), |bytes| poison(bytes, "decoder.conv_in.weight", f32::NAN));
     bench.generate(&[("--model", "diffusers")], &["--overwrite"]).refused("NaN", "");
     assert_eq!(fs::read(bench.path("x.mp4")).unwrap(), b"kept");
     bench.generate(&[], &["--overwrite"]).good();
@@ -202,10 +209,10 @@ fn a_prompt_of_a_megabyte_is_refused() {
 fn a_disk_that_takes_no_more_leaves_nothing() {
     for (flags, name) in [
         (&[("--output", "x.mp4")][..], "x.mp4"),
-        (&[("--output", "x.gif")], ""),
+        (&[("--output", "x.gif")], "x.gif"),
         (&[("--output", "x.webp")], "x.webp"),
-        (&[("--output", "frames/")], ""),
-        (&[("--output", "x.mp4"), ("--dump", "dump")], "text.safetensors"),
+        (&[("--output", "frames/")], "frames/frame_0000.png"),
+        (&[("--output", "x.gif"), ("--dump", "dump")], "dump/text.safetensors"),
     ] {
         let bench = Bench::new();
         fs::create_dir(bench.path("dump")).unwrap();
@@ -215,7 +222,7 @@ fn a_disk_that_takes_no_more_leaves_nothing() {
         shell.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""]);
         shell.arg(wan.get_program()).args(wan.get_args()).current_dir(wan.get_current_dir().unwrap());
         let ended = Ended::of(shell);
-        ended.refused(name, "");
+        ended.refused(name, if name.starts_with("dump") { "" } else { "free some space" });
         assert_eq!(bench.left(), ["dump"], "{}", ended.stderr);
         assert_eq!(fs::read_dir(bench.path("dump")).unwrap().count(), 0, "{}", ended.stderr);
     }
