@@ -140,7 +140,8 @@ fn impossible_requests_are_refused_with_a_way_out() {
     let bench = Bench::new();
     bench.write_noise("other.safetensors", &[16, 3, 4, 5], &[0.5; 16 * 3 * 4 * 5]);
     bench.write_noise("nan.safetensors", &[16, 3, 4, 6], &[f32::NAN; 16 * 3 * 4 * 6]);
-    let cases: [(&[(&str, &str)], &str, &str); 9] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 9] = [
         (&[("--frames", "80")], "80 frames", "use 77 or 81"),
         (&[("--size", "50x32")], "50x32", "use 48x32"),
         (&[("--size", "99999984x16")], "99999984x16", "use a smaller size"),
