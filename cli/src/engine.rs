@@ -10,6 +10,8 @@ use clap::ValueEnum;
 use image::RgbImage;
 use serde::Serialize;
 use wan_import::{Checkpoint, Source};
+/// The longest prompt that is read.
+pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{CancelToken, Engine, FrameChunk, GenerateRequest, ObserverError, PipelineError};
 
 use crate::devices::Target;
@@ -148,7 +150,7 @@ pub fn run(
     let plan = generate_request(request)?.plan(&checkpoint)?;
     let dump = request.dump.as_deref().map(Dump::new).transpose()?;
     let device = request.device.open();
-    let dtype = dtype(request, &device);
+    let dtype = dtype(request, &device)?;
     events(Event::Plan(describe(&plan, request, dtype)));
     let mut relay = Relay { events, dump, height: plan.height };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
@@ -196,14 +198,15 @@ fn generate_request(request: &Request) -> Result<GenerateRequest, EngineError> {
 /// What the 2.1 models are trained for.
 const DEFAULT_FPS: f64 = 16.0;
 
-/// The frame count `4n + 1` nearest to a duration.
+/// The frame count `4n + 1` nearest to a duration, or one far beyond what any model makes.
 fn frames_of(seconds: f64, fps: f64) -> usize {
-    ((seconds * fps - 1.0) / 4.0).round().max(0.0) as usize * 4 + 1
+    let groups = ((seconds * fps - 1.0) / 4.0).round().clamp(0.0, f64::from(u32::MAX));
+    groups as usize * 4 + 1
 }
 
 /// `auto`: f16 on a graphics card that computes in it, f32 elsewhere, where f16 gains nothing.
-fn dtype(request: &Request, device: &Device) -> FloatDType {
-    match request.dtype {
+fn dtype(request: &Request, device: &Device) -> Result<FloatDType, EngineError> {
+    let dtype = match request.dtype {
         DtypeChoice::F32 => FloatDType::F32,
         DtypeChoice::F16 => FloatDType::F16,
         DtypeChoice::Bf16 => FloatDType::BF16,
@@ -211,7 +214,17 @@ fn dtype(request: &Request, device: &Device) -> FloatDType {
             FloatDType::F16
         }
         DtypeChoice::Auto => FloatDType::F32,
+    };
+    if device.supports_dtype(dtype) {
+        return Ok(dtype);
     }
+    let (name, device) = (DType::from(dtype).name(), request.device.describe());
+    Err(EngineError {
+        message: format!("--dtype {name}: {device} does not compute in {name}"),
+        hint: Some("use --dtype f32, or auto".to_owned()),
+        usage: true,
+        interrupted: false,
+    })
 }
 
 fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> Plan {

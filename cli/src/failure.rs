@@ -46,9 +46,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
+        // Messages of libraries and names of files may hold line breaks.
+        let line = |text: &str| text.replace(['\n', '\r'], " ");
+        writeln!(f, "error: {}", line(&self.message))?;
         match &self.hint {
-            Some(hint) => writeln!(f, "hint: {hint}"),
+            Some(hint) => writeln!(f, "hint: {}", line(hint)),
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod commands;
+pub mod crash;
 pub mod devices;
 pub mod engine;
 mod failure;
@@ -30,7 +31,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, leave: fn()) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     log_to_stderr();
-    match commands::run(cli, leave) {
+    crash::quiet_panics();
+    match crash::guard(|| commands::run(cli, leave)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = write!(io::stderr(), "{failure}");

@@ -13,6 +13,7 @@ use image::RgbImage;
 
 pub use error::MediaError;
 pub use output::Output;
+pub(crate) use temporary::TemporaryFile;
 pub use temporary::remove_leftovers;
 
 /// What every frame of a file has in common.

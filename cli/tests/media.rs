@@ -1,6 +1,9 @@
 //! Every kind of file, read back frame by frame.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/mp4.rs"]
+mod mp4;
+
 use std::{
     fs::{self, File},
     io::BufReader,
@@ -8,11 +11,6 @@ use std::{
 };
 
 use image::{AnimationDecoder, RgbImage, codecs::gif::GifDecoder, codecs::webp::WebPDecoder};
-use openh264::{decoder::Decoder, formats::YUVSource};
-use shiguredo_mp4::{
-    boxes::{Avc1Box, SampleEntry},
-    demux::{Input, Mp4FileDemuxer},
-};
 use tempfile::TempDir;
 use wan_cli::media::{Format, MediaError, Output};
 
@@ -59,65 +57,16 @@ fn luma(frame: &RgbImage) -> Vec<u8> {
     frame.pixels().map(value).collect()
 }
 
-/// One coded picture of a file.
-struct Coded {
-    /// Annex B.
-    data: Vec<u8>,
-    key: bool,
-    /// In units of `1 / timescale` seconds.
-    duration: u32,
-    timescale: u32,
-}
-
-fn samples(bytes: &[u8]) -> (Avc1Box, Vec<Coded>) {
-    let mut demuxer = Mp4FileDemuxer::new();
-    demuxer.handle_input(Input { position: 0, data: bytes });
-    let mut entry = None;
-    let mut samples = Vec::new();
-    while let Some(sample) = demuxer.next_sample().unwrap() {
-        if let Some(SampleEntry::Avc1(found)) = sample.sample_entry {
-            entry = Some(found.clone());
-        }
-        let start = sample.data_offset as usize;
-        let data = annex_b(&bytes[start..start + sample.data_size]);
-        let timescale = sample.track.timescale.get();
-        samples.push(Coded { data, key: sample.keyframe, duration: sample.duration, timescale });
-    }
-    (entry.unwrap(), samples)
-}
-
-fn annex_b(mut sample: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    while let Some((length, rest)) = sample.split_first_chunk::<4>() {
-        let (unit, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
-        out.extend_from_slice(&[0, 0, 0, 1]);
-        out.extend_from_slice(unit);
-        sample = rest;
-    }
-    out
-}
-
-fn rows(plane: &[u8], stride: usize, width: usize, height: usize) -> Vec<u8> {
-    plane.chunks(stride).take(height).flat_map(|row| &row[..width]).copied().collect()
-}
-
 #[test]
 fn mp4_decodes_to_its_frames() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("clip.mp4");
     let frames = write(&path, FORMAT, false).unwrap();
-    let (entry, samples) = samples(&fs::read(&path).unwrap());
-    assert_eq!(samples.len(), frames.len());
-    let mut decoder = Decoder::new().unwrap();
-    let parameters = [&entry.avcc_box.sps_list[0], &entry.avcc_box.pps_list[0]];
-    for set in parameters {
-        decoder.decode(&[&[0, 0, 0, 1], set.as_slice()].concat()).unwrap();
-    }
-    for (frame, coded) in frames.iter().zip(&samples) {
-        let picture = decoder.decode(&coded.data).unwrap().expect("one picture per sample");
-        assert_eq!(picture.dimensions(), (64, 48));
-        let decoded = rows(picture.y(), picture.strides().0, 64, 48);
-        let error = mean_error(&decoded, &luma(frame));
+    let pictures = mp4::pictures(&fs::read(&path).unwrap());
+    assert_eq!(pictures.len(), frames.len());
+    for (frame, picture) in frames.iter().zip(&pictures) {
+        assert_eq!((picture.width, picture.height), (64, 48));
+        let error = mean_error(&picture.luma, &luma(frame));
         assert!(error < H264_MEAN_ERROR, "luma is off by {error:.2} levels");
     }
 }
@@ -132,7 +81,7 @@ fn mp4_starts_fast_and_times_exactly() {
     let find = |tag: &[u8; 4]| bytes.windows(4).position(|w| w == tag).unwrap();
     assert!(find(b"ftyp") < find(b"moov") && find(b"moov") < find(b"mdat"), "the index comes first");
     assert!(find(b"colr") < find(b"mdat"));
-    let (entry, samples) = samples(&bytes);
+    let (entry, samples) = mp4::samples(&bytes);
     assert_eq!((entry.visual.width, entry.visual.height), (64, 48));
     assert!(samples.iter().all(|s| s.timescale == 16 * s.duration), "each sample lasts 1/16 s");
     assert!(samples[0].key, "the first sample is a key frame");

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, tensor::TensorView};
-use tempfile::NamedTempFile;
 use wan_import::{ImportError, Stored, TensorSource};
 use wan_pipeline::{Event, Noise};
+
+use crate::media::{MediaError, TemporaryFile};
 
 /// A dump that could not be written, or a noise file that is none.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    #[error("{}: {source}", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Write(#[from] MediaError),
     #[error("{}: {detail}", path.display())]
     Noise { path: PathBuf, detail: String },
 }
@@ -35,7 +36,7 @@ impl Dump {
     /// Makes the folder, so that a wrong path is found before any work.
     pub fn new(folder: &Path) -> Result<Self, DumpError> {
         let path = folder.to_owned();
-        std::fs::create_dir_all(folder).map_err(|source| DumpError::Write { path, source })?;
+        std::fs::create_dir_all(folder).map_err(|source| MediaError::Unwritable { path, source })?;
         Ok(Self { folder: folder.to_owned(), steps: Vec::new(), frames: Vec::new(), width: 0 })
     }
 
@@ -103,8 +104,8 @@ pub fn read_noise(path: &Path) -> Result<Noise, DumpError> {
 /// Under a temporary name first: a dump is whole or not there.
 fn write(folder: &Path, file: &str, tensors: &[Kept]) -> Result<(), DumpError> {
     let path = folder.join(format!("{file}.safetensors"));
-    let failed = |source| DumpError::Write { path: path.clone(), source };
-    let other = |e: safetensors::SafeTensorError| failed(std::io::Error::other(e));
+    let temporary = TemporaryFile::new(&path, true)?;
+    let failed = |e: safetensors::SafeTensorError| temporary.error(std::io::Error::other(e));
     let views: Result<Vec<_>, _> = tensors
         .iter()
         .map(|kept| {
@@ -112,8 +113,6 @@ fn write(folder: &Path, file: &str, tensors: &[Kept]) -> Result<(), DumpError> {
             Ok((kept.name.clone(), TensorView::new(Dtype::F32, kept.shape.clone(), bytes)?))
         })
         .collect();
-    let temporary = NamedTempFile::new_in(folder).map_err(failed)?;
-    safetensors::serialize_to_file(views.map_err(other)?, None, temporary.path()).map_err(other)?;
-    temporary.persist(&path).map_err(|e| failed(e.error))?;
-    Ok(())
+    safetensors::serialize_to_file(views.map_err(failed)?, None, temporary.path()).map_err(failed)?;
+    Ok(temporary.persist()?)
 }

@@ -1,6 +1,11 @@
 //! What can go wrong with an output file.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use image::ImageError;
 
 /// Names the file or the property at fault; [`Self::hint`] gives the way out.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,7 @@ impl MediaError {
             Self::Pattern { .. } => "for example frame_%04d.png",
             Self::OddSize { .. } => "use an even --size, or .webp or .png",
             Self::TooLarge { .. } => "use a folder of .png files",
+            Self::Write { source, .. } if is_full(source) => "free some space, or choose another place",
             _ => return None,
         })
     }
@@ -58,4 +64,17 @@ impl MediaError {
     pub(super) fn encode(what: &'static str, reason: impl ToString) -> Self {
         Self::Encode { what, reason: reason.to_string() }
     }
+
+    /// An encoder's error, or the writing error beneath it.
+    pub(super) fn image(what: &'static str, path: &Path, error: ImageError) -> Self {
+        match error {
+            ImageError::IoError(source) => Self::Write { path: path.to_owned(), source },
+            error => Self::encode(what, error),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

@@ -37,7 +37,7 @@ impl GifWriter {
         // Every n-th pixel; 10 is the coarsest that still looks good.
         let stride = (u64::from(width) * u64::from(height) / u64::from(PALETTE_PIXELS)).clamp(1, 10);
         let mut encoder = GifEncoder::new_with_speed(writer, stride as i32);
-        encoder.set_repeat(Repeat::Infinite).map_err(|e| MediaError::encode("GIF", e))?;
+        encoder.set_repeat(Repeat::Infinite).map_err(|e| file.image_error("GIF", e))?;
         Ok(Self { encoder, file, format, count: 0 })
     }
 
@@ -54,7 +54,7 @@ impl FrameWriter for GifWriter {
         self.format.check(frame)?;
         let rgba = DynamicImage::ImageRgb8(frame.clone()).into_rgba8();
         let frame = Frame::from_parts(rgba, 0, 0, self.delay());
-        self.encoder.encode_frame(frame).map_err(|e| MediaError::encode("GIF", e))?;
+        self.encoder.encode_frame(frame).map_err(|e| self.file.image_error("GIF", e))?;
         self.count += 1;
         Ok(())
     }

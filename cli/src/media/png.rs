@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::png::PngEncoder};
 
 use super::{
     Format, FrameWriter, MediaError,
@@ -14,13 +14,11 @@ use super::{
     temporary::{TemporaryFile, TemporaryFolder},
 };
 
-fn encode(frame: &RgbImage, file: &File) -> Result<(), MediaError> {
+fn encode(frame: &RgbImage, file: &File) -> Result<(), ImageError> {
     let mut writer = BufWriter::new(file);
     let (width, height) = frame.dimensions();
-    PngEncoder::new(&mut writer)
-        .write_image(frame, width, height, ExtendedColorType::Rgb8)
-        .map_err(|e| MediaError::encode("PNG", e))?;
-    writer.flush().map_err(|e| MediaError::encode("PNG", e))
+    PngEncoder::new(&mut writer).write_image(frame, width, height, ExtendedColorType::Rgb8)?;
+    Ok(writer.flush()?)
 }
 
 /// One frame in one file.
@@ -48,7 +46,7 @@ impl FrameWriter for PngWriter {
         if std::mem::replace(&mut self.written, true) {
             return Err(MediaError::OnePng { path: self.path.clone() });
         }
-        encode(frame, self.file.file())
+        encode(frame, self.file.file()).map_err(|e| self.file.image_error("PNG", e))
     }
 
     fn finish(self: Box<Self>) -> Result<(), MediaError> {
@@ -87,9 +85,10 @@ impl SequenceWriter {
 impl FrameWriter for SequenceWriter {
     fn push(&mut self, frame: &RgbImage) -> Result<(), MediaError> {
         self.format.check(frame)?;
-        let path = self.folder.path().join(self.pattern.name(self.count));
-        let file = File::create_new(&path).map_err(|source| MediaError::Write { path, source })?;
-        encode(frame, &file)?;
+        let name = self.pattern.name(self.count);
+        let file = File::create_new(self.folder.path().join(&name)).map_err(ImageError::IoError);
+        let result = file.and_then(|file| encode(frame, &file));
+        result.map_err(|e| MediaError::image("PNG", &self.pattern.folder.join(name), e))?;
         self.count += 1;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use image::ImageError;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::MediaError;
@@ -73,9 +74,19 @@ impl TemporaryFile {
         self.file.as_file()
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// A writing error of this file.
     pub fn error(&self, source: io::Error) -> MediaError {
         MediaError::Write { path: self.target.clone(), source }
+    }
+
+    /// An encoder's error on the way into this file.
+    pub fn image_error(&self, what: &'static str, error: ImageError) -> MediaError {
+        MediaError::image(what, &self.target, error)
     }
 
     /// Syncs and renames; refuses to replace a file that came up meanwhile unless overwriting was asked for.

@@ -1,7 +1,9 @@
 //! From flags to a request: what is refused before any work, and the defaults of the command.
 
 use std::{
+    fs::File,
     hash::{BuildHasher, Hasher, RandomState},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +11,7 @@ use crate::{
     Failure,
     args::{GenerateArgs, Offload, Quant},
     devices::Target,
-    engine::Request,
+    engine::{MAX_PROMPT_BYTES, Request},
     media::Output,
 };
 
@@ -61,16 +63,37 @@ fn must_exist(flag: &str, path: &Option<PathBuf>) -> Result<(), Failure> {
     }
 }
 
-/// The prompt of the flag or the file, without the file's last line break.
+/// The prompt of the flag or the file, without the file's last line break. Refuses texts far longer than the text
+/// encoder reads.
 pub fn prompt(args: &GenerateArgs) -> Result<String, Failure> {
-    let Some(path) = &args.prompt_file else { return Ok(args.prompt.clone().unwrap_or_default()) };
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Failure::usage(
-            format!("--prompt-file {}: {e}", path.display()),
-            "give a UTF-8 text file, or use --prompt",
-        )
-    })?;
+    check_length("--negative", args.negative.as_deref().unwrap_or_default())?;
+    let Some(path) = &args.prompt_file else {
+        let text = args.prompt.clone().unwrap_or_default();
+        return check_length("--prompt", &text).map(|()| text);
+    };
+    let flag = format!("--prompt-file {}", path.display());
+    let text = read_text(path)
+        .map_err(|e| Failure::usage(format!("{flag}: {e}"), "give a UTF-8 text file, or use --prompt"))?;
+    check_length(&flag, &text)?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The file's text, cut somewhere past the length of a prompt.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_PROMPT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_PROMPT_BYTES {
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+fn check_length(flag: &str, text: &str) -> Result<(), Failure> {
+    if text.len() <= MAX_PROMPT_BYTES {
+        return Ok(());
+    }
+    let message = format!("{flag}: the text has more than {MAX_PROMPT_BYTES} bytes");
+    Err(Failure::usage(message, "shorten it; the text encoder reads about the first 500 words"))
 }
 
 /// The output of the flag, or `wan-<seed>.mp4`.

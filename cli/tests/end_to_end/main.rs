@@ -1,0 +1,11 @@
+//! The built binary on a tiny checkpoint, from flags to files.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod film;
+mod inspect;
+mod interrupt;
+mod refusals;
+
+#[path = "../support/mp4.rs"]
+mod mp4;
