@@ -274,10 +274,12 @@ proptest! {
         let grid = if official { Grid::Official } else { Grid::Diffusers };
         let schedule = schedule(SOLVERS[solver].1, grid, steps, shift);
         prop_assert_eq!((schedule.steps(), schedule.sigmas.len()), (steps, steps + 1));
-        prop_assert!(schedule.sigmas[0] > 0.99 && schedule.sigmas[0] <= 1.0);
+        // diffusers shifts its Euler grid in f32, which can leave the first sigma one rounding above 1.
+        let top = 1.0 + f64::from(f32::EPSILON);
+        prop_assert!(schedule.sigmas[0] > 0.99 && schedule.sigmas[0] <= top);
         prop_assert_eq!(schedule.sigmas[steps], 0.0);
         prop_assert!(schedule.sigmas.windows(2).all(|pair| pair[0] > pair[1]));
-        prop_assert!(schedule.timesteps.iter().all(|t| (0.0..=1000.0).contains(t)));
+        prop_assert!(schedule.timesteps.iter().all(|t| (0.0..=1000.0 * top).contains(t)));
     }
 
     /// Every solver is exact for a network that points straight from noise to data, on any grid of any solver.
