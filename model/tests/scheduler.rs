@@ -274,8 +274,8 @@ proptest! {
         let grid = if official { Grid::Official } else { Grid::Diffusers };
         let schedule = schedule(SOLVERS[solver].1, grid, steps, shift);
         prop_assert_eq!((schedule.steps(), schedule.sigmas.len()), (steps, steps + 1));
-        // diffusers shifts its Euler grid in f32, which can leave the first sigma one rounding above 1.
-        let top = 1.0 + f64::from(f32::EPSILON);
+        // diffusers shifts its Euler grid twice in f32, which can leave the first values some roundings above.
+        let top = 1.0 + 8.0 * f64::from(f32::EPSILON);
         prop_assert!(schedule.sigmas[0] > 0.99 && schedule.sigmas[0] <= top);
         prop_assert_eq!(schedule.sigmas[steps], 0.0);
         prop_assert!(schedule.sigmas.windows(2).all(|pair| pair[0] > pair[1]));
