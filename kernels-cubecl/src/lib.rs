@@ -11,7 +11,7 @@ mod norm_modulate;
 mod rope3d;
 
 pub use attention::{SCORE_BUDGET_BYTES, attention};
-pub use conv3d::{Conv3dOptions, conv3d, conv3d_reference};
+pub use conv3d::{Conv3dOptions, conv3d};
 pub use dispatch::{Road, dispatch};
 pub use gate_residual::gate_residual;
 pub use norm_modulate::{norm_modulate, rms_norm};
@@ -20,7 +20,7 @@ pub use rope3d::{RopeTable, rope3d};
 /// The portable implementations, for comparison.
 pub mod reference {
     pub use crate::{
-        attention::reference::attention, gate_residual::reference::gate_residual,
+        attention::reference::attention, conv3d::reference::conv3d, gate_residual::reference::gate_residual,
         norm_modulate::reference::norm_modulate, rope3d::reference::rope3d,
     };
 }

@@ -3,7 +3,7 @@
 
 use burn::prelude::*;
 use testkit::{Tolerance, assert_close, tensor};
-use wan_kernels::{Conv3dOptions, conv3d, conv3d_reference};
+use wan_kernels::{Conv3dOptions, conv3d, reference};
 
 const SAME: [(usize, usize); 3] = [(2, 0), (1, 1), (1, 1)];
 
@@ -73,7 +73,7 @@ fn matches_the_definition() {
             let shape = y.dims();
             let what = format!("{} {x_dims:?} {w_dims:?}", device.name);
             assert_close(&what, y, (&shape, &expected), Tolerance::module(&device));
-            let reference = conv3d_reference(x, weight, None, None, options);
+            let reference = reference::conv3d(x, weight, None, None, options);
             assert_close(&what, reference, (&shape, &expected), Tolerance::module(&device));
         }
     }
@@ -86,7 +86,7 @@ fn history_stands_for_earlier_frames() {
         let weight = tensor::<5>(2, [4, 3, 3, 3, 3], &device.device);
         let bias = tensor::<1>(3, [4], &device.device);
         let options = Conv3dOptions { padding: SAME, ..Default::default() };
-        let whole = conv3d_reference(video.clone(), weight.clone(), Some(bias.clone()), None, options);
+        let whole = reference::conv3d(video.clone(), weight.clone(), Some(bias.clone()), None, options);
         for (start, end) in [(0usize, 1), (0, 2), (1, 2), (1, 4), (2, 3), (3, 6)] {
             let chunk = video.clone().slice_dim(2, start..end);
             let history = (start > 0).then(|| video.clone().slice_dim(2, start.saturating_sub(2)..start));

@@ -100,9 +100,7 @@ impl GenerateRequest {
             seed: self.seed,
         })
     }
-}
 
-impl GenerateRequest {
     fn latent(&self, checkpoint: &Checkpoint, frames: usize) -> Result<LatentShape, PipelineError> {
         let (dit, vae) = (&checkpoint.dit_config, &checkpoint.vae_config);
         let (width, height) = self.size.unwrap_or(DEFAULT_SIZE);

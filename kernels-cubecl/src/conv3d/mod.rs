@@ -1,10 +1,8 @@
 //! Three-dimensional convolution with temporal context, in f32.
 
-mod reference;
+pub mod reference;
 
 use burn::prelude::*;
-
-pub use reference::conv3d as conv3d_reference;
 
 /// Stride and zero padding `(before, after)` over time, height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
