@@ -3,14 +3,12 @@
 use burn::{
     module::{Module, Param},
     prelude::*,
-    tensor::{
-        DType,
-        activation::{gelu_approximate, softmax},
-    },
+    tensor::{DType, activation::softmax},
 };
+use wan_kernels::rms_norm;
 
 use super::PositionBuckets;
-use crate::{Linear, param::param};
+use crate::{Linear, activation::gelu_tanh, param::param};
 
 /// Sizes of a umT5 encoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,9 +120,7 @@ impl Umt5Norm {
 
     /// `[1, n, d_model]` f32 to the same.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let mean_square = (x.clone() * x.clone()).mean_dim(2);
-        let weight = self.weight.val().cast(DType::F32).unsqueeze::<3>();
-        x / (mean_square + self.eps).sqrt() * weight
+        rms_norm(x, self.weight.val().cast(DType::F32), self.eps)
     }
 }
 
@@ -176,7 +172,7 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = gelu_approximate(self.gate.forward(x.clone())) * self.up.forward(x);
+        let hidden = gelu_tanh(self.gate.forward(x.clone())) * self.up.forward(x);
         // The hidden values of umT5-XXL pass f16's 65504, and so do their sums: each row goes through at most 1 high.
         let height = hidden.clone().abs().max_dim(2).clamp_min(1.0);
         self.down.forward(hidden / height.clone()) * height
