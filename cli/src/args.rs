@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValuePars
 
 use crate::{
     devices::DeviceChoice,
-    engine::{DtypeChoice, Schedule, Solver},
+    engine::{DtypeChoice, ModelPath, Schedule, Solver},
 };
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
@@ -31,7 +31,9 @@ pub enum Command {
 }
 
 const GENERATE_EXAMPLE: &str = "\
-Example:
+Examples:
+  wan generate --prompt \"a red ball rolls to the left\"
+      draws it with the built-in demo model, in seconds and on any machine
   wan generate --model Wan2.1-T2V-1.3B --prompt \"a red fox runs through fresh snow\" \\
       --size 832x480 --frames 33 --steps 30 --seed 7 -o fox.mp4";
 
@@ -53,9 +55,10 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "TEXT")]
     pub negative: Option<String>,
 
-    /// Checkpoint folder in the diffusers or the official layout
+    /// Checkpoint folder in the diffusers or the official layout, or `demo`, the built-in model, which is also what no
+    /// model at all means
     #[arg(long, value_name = "DIR", help_heading = "Model")]
-    pub model: Option<PathBuf>,
+    pub model: Option<ModelPath>,
     /// Diffusion transformer file, instead of the model folder's
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub dit: Option<PathBuf>,
@@ -137,8 +140,8 @@ pub struct GenerateArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  wan inspect Wan2.1-T2V-1.3B --json")]
 pub struct InspectArgs {
-    /// Checkpoint folder or file
-    pub path: PathBuf,
+    /// Checkpoint folder or file, or `demo`
+    pub path: ModelPath,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -2,20 +2,25 @@
 
 mod dump;
 mod inspect;
+mod model;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::Serialize;
-use wan_import::{Checkpoint, Source};
+use wan_import::Checkpoint;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
-use wan_pipeline::{CancelToken, Engine, FrameChunk, GenerateRequest, ObserverError, PipelineError};
+use wan_pipeline::{
+    CancelToken, Engine, FrameChunk, GenerateRequest, ObserverError, PipelineError, default_fps,
+};
 
 use crate::devices::Target;
 use dump::{Dump, DumpError};
+use model::Model;
+pub use model::ModelPath;
 
 /// Which sampler integrates the latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -55,7 +60,7 @@ pub enum DtypeChoice {
 /// One text-to-video job. `None` means the model's default.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub model: Option<PathBuf>,
+    pub model: Option<ModelPath>,
     pub dit: Option<PathBuf>,
     pub vae: Option<PathBuf>,
     pub text_encoder: Option<PathBuf>,
@@ -146,8 +151,9 @@ pub fn run(
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
-    let checkpoint = Checkpoint::open(&source(request)).map_err(PipelineError::from)?;
-    let plan = generate_request(request)?.plan(&checkpoint)?;
+    let model = Model::open(request)?;
+    let checkpoint = &model.checkpoint;
+    let plan = generate_request(request, checkpoint)?.plan(checkpoint)?;
     let dump = request.dump.as_deref().map(Dump::new).transpose()?;
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
@@ -155,27 +161,18 @@ pub fn run(
     let mut relay = Relay { events, dump, height: plan.height };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
     let mut engine = Engine { device, dtype, cancel: cancel.clone(), observer: &mut observer };
-    wan_pipeline::generate(&checkpoint, &plan, &mut engine)?;
+    wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
     Ok(relay.finish()?)
 }
 
-fn source(request: &Request) -> Source {
-    Source {
-        model: request.model.clone(),
-        dit: request.dit.clone(),
-        vae: request.vae.clone(),
-        text_encoder: request.text_encoder.clone(),
-        tokenizer: request.tokenizer.clone(),
-    }
-}
-
-fn generate_request(request: &Request) -> Result<GenerateRequest, EngineError> {
+fn generate_request(request: &Request, checkpoint: &Checkpoint) -> Result<GenerateRequest, EngineError> {
     let fps = request.fps.map(f64::from);
+    let frames = |seconds| frames_of(seconds, fps.unwrap_or_else(|| default_fps(checkpoint)));
     Ok(GenerateRequest {
         prompt: request.prompt.clone(),
         negative: request.negative.clone(),
         size: request.size,
-        frames: request.frames.or_else(|| request.seconds.map(|s| frames_of(s, fps.unwrap_or(DEFAULT_FPS)))),
+        frames: request.frames.or_else(|| request.seconds.map(frames)),
         fps,
         steps: request.steps,
         solver: request.solver.map(|solver| match solver {
@@ -194,9 +191,6 @@ fn generate_request(request: &Request) -> Result<GenerateRequest, EngineError> {
         noise: request.noise.as_deref().map(dump::read_noise).transpose()?,
     })
 }
-
-/// What the 2.1 models are trained for.
-const DEFAULT_FPS: f64 = 16.0;
 
 /// The frame count `4n + 1` nearest to a duration, or one far beyond what any model makes.
 fn frames_of(seconds: f64, fps: f64) -> usize {
@@ -306,6 +300,7 @@ impl From<DumpError> for EngineError {
 }
 
 /// What a checkpoint folder or file is, as a JSON object.
-pub fn inspect(path: &Path) -> Result<serde_json::Value, EngineError> {
-    Ok(inspect::describe(path).map_err(PipelineError::from)?)
+pub fn inspect(path: &ModelPath) -> Result<serde_json::Value, EngineError> {
+    let (path, _unpacked) = model::on_disk(path)?;
+    Ok(inspect::describe(&path).map_err(PipelineError::from)?)
 }

@@ -13,8 +13,8 @@ use image::RgbImage;
 
 pub use error::MediaError;
 pub use output::Output;
-pub(crate) use temporary::TemporaryFile;
 pub use temporary::remove_leftovers;
+pub(crate) use temporary::{TemporaryFile, TemporaryFolder};
 
 /// What every frame of a file has in common.
 #[derive(Clone, Copy, Debug)]

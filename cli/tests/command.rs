@@ -95,7 +95,7 @@ fn a_job_needs_a_prompt_and_a_model() {
     let folder = TempDir::new().unwrap();
     assert_refused(&wan(folder.path(), &["generate", "--model", "."]), &["--prompt"]);
     assert_refused(
-        &wan(folder.path(), &["generate", "--prompt", "a fox"]),
+        &wan(folder.path(), &["generate", "--prompt", "a fox", "--vae", "."]),
         &["no model given", "--model DIR"],
     );
     let absent = wan(folder.path(), &["generate", "--prompt", "a fox", "--model", "absent"]);

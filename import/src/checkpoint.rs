@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wan_model::{VaeConfig, WanConfig, text::Umt5Config};
 
-use crate::{Component, ImportError, Kind, SchedulerConfig, component, locate};
+use crate::{Component, GenerationConfig, ImportError, Kind, SchedulerConfig, component, locate};
 
 /// Where the user says the model is: a folder, single components, or both, in which case the component wins.
 /// A component is a file, an index file or a folder with one of them.
@@ -54,6 +54,8 @@ pub struct Checkpoint {
     pub tokenizer: PathBuf,
     /// The scheduler of a diffusers folder.
     pub scheduler: Option<SchedulerConfig>,
+    /// Sampling defaults the folder sets.
+    pub generation: GenerationConfig,
 }
 
 impl Checkpoint {
@@ -73,6 +75,7 @@ impl Checkpoint {
         let tokenizer = tokenizer(layout, root, source.tokenizer.as_deref())?;
         let scheduler = root.map(|root| root.join("scheduler/scheduler_config.json")).filter(|p| p.is_file());
         let scheduler = scheduler.map(|path| SchedulerConfig::read(&path)).transpose()?;
+        let generation = root.map(GenerationConfig::read).transpose()?.unwrap_or_default();
         let (dit_config, vae_config) = (dit.dit_config()?, vae.vae_config()?);
         let text_config = text_encoder.text_config()?;
         let model = Self {
@@ -85,6 +88,7 @@ impl Checkpoint {
             text_config,
             tokenizer,
             scheduler,
+            generation,
         };
         model.check_widths()?;
         Ok(model)

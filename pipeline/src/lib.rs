@@ -5,6 +5,8 @@
 //! an iterator for callers with other plans.
 
 mod decode;
+#[cfg(feature = "demo")]
+pub mod demo;
 mod denoise;
 mod error;
 mod event;
@@ -16,4 +18,4 @@ pub use denoise::{Conditioning, Denoise, Step};
 pub use error::PipelineError;
 pub use event::{CancelToken, Event, Phase};
 pub use phases::{Engine, ObserverError, generate};
-pub use request::{GenerateRequest, Noise, Plan, Schedule};
+pub use request::{GenerateRequest, Noise, Plan, Schedule, default_fps};

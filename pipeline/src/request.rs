@@ -29,7 +29,7 @@ pub struct Noise {
 #[derive(Clone, Debug, Default)]
 pub struct GenerateRequest {
     pub prompt: String,
-    /// `None` is the official negative prompt, empty stays empty.
+    /// `None` is the model's own negative prompt, empty stays empty.
     pub negative: Option<String>,
     /// Width and height in pixels.
     pub size: Option<(usize, usize)>,
@@ -76,48 +76,33 @@ impl GenerateRequest {
     /// Checks the request against `checkpoint` and fills in its defaults. Loads no weights.
     pub fn plan(&self, checkpoint: &Checkpoint) -> Result<Plan, PipelineError> {
         let defaults = SamplingDefaults::t2v_14b();
-        let (width, height) = self.size.unwrap_or(DEFAULT_SIZE);
-        let frames = self.frames.unwrap_or(defaults.frames);
-        let latent = self.latent(checkpoint, frames)?;
+        let own = &checkpoint.generation;
+        let (width, height) = self.size.or(own.size()).unwrap_or(DEFAULT_SIZE);
+        let frames = self.frames.or(own.num_frames).unwrap_or(defaults.frames);
+        let latent = latent(checkpoint, (width, height), frames)?;
         let grid = self.grid(checkpoint);
         let shift = self.shift.or(scheduler_shift(checkpoint)).unwrap_or(defaults.shift);
         let solver = self.solver(checkpoint, grid)?;
+        let steps = self.steps.or(own.num_inference_steps).unwrap_or(defaults.steps);
+        let guidance = self.guidance.or(own.guidance_scale).unwrap_or(defaults.guidance.0);
+        let negative = self.negative.as_ref().or(own.negative_prompt.as_ref());
         Ok(Plan {
             prompt: self.prompt.clone(),
-            negative: self.negative.clone().unwrap_or_else(|| NEGATIVE_PROMPT.to_owned()),
+            negative: negative.map_or(NEGATIVE_PROMPT, String::as_str).to_owned(),
             width,
             height,
             frames,
-            fps: in_range("fps", self.fps.unwrap_or(defaults.fps as f64), 0.1, 1000.0)?,
+            fps: in_range("fps", self.fps.unwrap_or_else(|| default_fps(checkpoint)), 0.1, 1000.0)?,
             solver,
-            schedule: FlowSchedule::new(solver, grid, self.steps.unwrap_or(defaults.steps), shift)?,
+            schedule: FlowSchedule::new(solver, grid, steps, shift)?,
             shift,
-            guidance: in_range("guidance", self.guidance.unwrap_or(defaults.guidance.0), 0.0, 1000.0)?,
+            guidance: in_range("guidance", guidance, 0.0, 1000.0)?,
             tokens: latent.tokens(checkpoint.dit_config.patch),
             rounding: if grid == Grid::Diffusers { Rounding::Nearest } else { Rounding::Truncate },
             noise: self.checked_noise(&latent)?,
             latent,
             seed: self.seed,
         })
-    }
-
-    fn latent(&self, checkpoint: &Checkpoint, frames: usize) -> Result<LatentShape, PipelineError> {
-        let (dit, vae) = (&checkpoint.dit_config, &checkpoint.vae_config);
-        let (width, height) = self.size.unwrap_or(DEFAULT_SIZE);
-        let strides =
-            Strides { temporal: vae.temporal_factor(), spatial: vae.spatial_factor(), patch: dit.patch };
-        let latent = strides.latent(vae.z_dim, frames, height, width)?;
-        let tokens = latent.token_grid(dit.patch).into_iter().max().unwrap_or(0);
-        if tokens > MAX_POSITION {
-            return Err(PipelineError::TooManyPositions {
-                width,
-                height,
-                frames,
-                tokens,
-                limit: MAX_POSITION,
-            });
-        }
-        Ok(latent)
     }
 
     fn grid(&self, checkpoint: &Checkpoint) -> Grid {
@@ -160,6 +145,27 @@ impl Plan {
     pub fn guided(&self) -> bool {
         self.guidance != 1.0
     }
+}
+
+/// Frames per second of a clip unless the request says otherwise.
+pub fn default_fps(checkpoint: &Checkpoint) -> f64 {
+    checkpoint.generation.fps.unwrap_or(SamplingDefaults::t2v_14b().fps as f64)
+}
+
+fn latent(
+    checkpoint: &Checkpoint,
+    (width, height): (usize, usize),
+    frames: usize,
+) -> Result<LatentShape, PipelineError> {
+    let (dit, vae) = (&checkpoint.dit_config, &checkpoint.vae_config);
+    let strides =
+        Strides { temporal: vae.temporal_factor(), spatial: vae.spatial_factor(), patch: dit.patch };
+    let latent = strides.latent(vae.z_dim, frames, height, width)?;
+    let tokens = latent.token_grid(dit.patch).into_iter().max().unwrap_or(0);
+    if tokens > MAX_POSITION {
+        return Err(PipelineError::TooManyPositions { width, height, frames, tokens, limit: MAX_POSITION });
+    }
+    Ok(latent)
 }
 
 fn scheduler_shift(checkpoint: &Checkpoint) -> Option<f64> {

@@ -49,6 +49,9 @@ fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
     if args.device == DeviceChoice::Auto {
         progress.line(&format!("device: auto takes {}", device.describe()));
     }
+    if args.model.is_none() && request::model(args).is_some() {
+        progress.line("model: the built-in demo, a shape in motion; --model DIR takes another");
+    }
     if args.seed.is_none() && args.noise.is_none() {
         progress.line(&format!("seed: {seed}"));
     }

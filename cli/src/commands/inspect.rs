@@ -3,12 +3,18 @@
 use serde_json::Value;
 
 use super::{print, print_json};
-use crate::{Failure, args::InspectArgs, engine};
+use crate::{
+    Failure,
+    args::InspectArgs,
+    engine::{self, ModelPath},
+};
 
 /// Prints the description of a checkpoint.
 pub fn run(args: &InspectArgs) -> Result<(), Failure> {
-    if !args.path.exists() {
-        let message = format!("{} does not exist", args.path.display());
+    if let ModelPath::Folder(path) = &args.path
+        && !path.exists()
+    {
+        let message = format!("{} does not exist", path.display());
         return Err(Failure::usage(message, "give a checkpoint folder or file"));
     }
     let description = engine::inspect(&args.path)?;

@@ -1,6 +1,8 @@
 //! The tiny checkpoint, the goldens' request, and a run that keeps what it sees.
 #![allow(dead_code)]
 
+pub mod clip;
+
 use std::path::{Path, PathBuf};
 
 use burn::{prelude::*, tensor::FloatDType};

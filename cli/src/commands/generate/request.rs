@@ -4,14 +4,14 @@ use std::{
     fs::File,
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use crate::{
     Failure,
     args::{GenerateArgs, Offload, Quant},
     devices::Target,
-    engine::{MAX_PROMPT_BYTES, Request},
+    engine::{MAX_PROMPT_BYTES, ModelPath, Request},
     media::Output,
 };
 
@@ -31,20 +31,22 @@ pub fn check_available(args: &GenerateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a request without weights, and paths that are not there.
+/// Refuses single components that are no whole model, and paths that are not there.
 pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
     let alone = args.dit.is_some() && args.vae.is_some() && args.text_encoder.is_some();
-    if args.model.is_none() && !alone {
+    if model(args).is_none() && !alone {
         let hint =
             "give a checkpoint folder with --model DIR, or --dit, --vae, --text-encoder and --tokenizer";
         return Err(Failure::usage("no model given", hint));
     }
-    must_exist("--model", &args.model)?;
-    must_exist("--dit", &args.dit)?;
-    must_exist("--vae", &args.vae)?;
-    must_exist("--text-encoder", &args.text_encoder)?;
-    must_exist("--tokenizer", &args.tokenizer)?;
-    must_exist("--noise", &args.noise)?;
+    if let Some(ModelPath::Folder(path)) = &args.model {
+        must_exist("--model", Some(path))?;
+    }
+    must_exist("--dit", args.dit.as_deref())?;
+    must_exist("--vae", args.vae.as_deref())?;
+    must_exist("--text-encoder", args.text_encoder.as_deref())?;
+    must_exist("--tokenizer", args.tokenizer.as_deref())?;
+    must_exist("--noise", args.noise.as_deref())?;
     match &args.dump {
         Some(path) if path.exists() && !path.is_dir() => {
             Err(Failure::usage(format!("--dump {} is not a folder", path.display()), "name a folder"))
@@ -53,7 +55,7 @@ pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
     }
 }
 
-fn must_exist(flag: &str, path: &Option<PathBuf>) -> Result<(), Failure> {
+fn must_exist(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
     match path {
         Some(path) if !path.exists() => {
             let message = format!("{flag} {} does not exist", path.display());
@@ -107,10 +109,17 @@ pub fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> 32
 }
 
+/// The model of the flag; the built-in one if no component is named either and this build has it.
+pub fn model(args: &GenerateArgs) -> Option<ModelPath> {
+    let parts = [&args.dit, &args.vae, &args.text_encoder, &args.tokenizer];
+    let none = parts.iter().all(|part| part.is_none());
+    args.model.clone().or((none && cfg!(feature = "demo")).then_some(ModelPath::Demo))
+}
+
 /// The engine's request.
 pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> Request {
     Request {
-        model: args.model.clone(),
+        model: model(args),
         dit: args.dit.clone(),
         vae: args.vae.clone(),
         text_encoder: args.text_encoder.clone(),
