@@ -34,14 +34,13 @@ impl GenerationConfig {
     /// Reads the file of the folder `root`; all defaults are absent if there is none.
     ///
     /// # Errors
-    /// [`ImportError::Io`], and [`ImportError::Config`] if it is not JSON or a setting has another type.
+    /// [`ImportError::Io`], and [`ImportError::Config`] if it is not a JSON object or a setting has another type.
     pub fn read(root: &Path) -> Result<Self, ImportError> {
         let path = root.join("generation_config.json");
         if !path.is_file() {
             return Ok(Self::default());
         }
-        Self::deserialize(json::read(&path, MAX_CONFIG)?)
-            .map_err(|e| ImportError::config(&path, e.to_string()))
+        json::read_settings(&path, MAX_CONFIG).map(|(config, _)| config)
     }
 
     /// Width and height, if both are set.

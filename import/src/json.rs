@@ -4,7 +4,7 @@ use std::{fmt, io::Read, path::Path};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
@@ -21,6 +21,16 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Value, ImportError> {
     let Unique(value) =
         serde_json::from_slice(&text).map_err(|e| ImportError::config(path, e.to_string()))?;
     Ok(value)
+}
+
+/// Reads a JSON file of at most `limit` bytes into `T`, whose fields are an object's keys.
+pub(crate) fn read_settings<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<(T, Value), ImportError> {
+    let value = read(path, limit)?;
+    if !value.is_object() {
+        return Err(ImportError::config(path, "not a JSON object"));
+    }
+    let settings = T::deserialize(&value).map_err(|e| ImportError::config(path, e.to_string()))?;
+    Ok((settings, value))
 }
 
 struct Unique(Value);

@@ -50,10 +50,9 @@ impl SchedulerConfig {
     /// Reads the file.
     ///
     /// # Errors
-    /// [`ImportError::Io`], and [`ImportError::Config`] if it is not JSON or a setting has another type.
+    /// [`ImportError::Io`], and [`ImportError::Config`] if it is not a JSON object or a setting has another type.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let raw = json::read(path, MAX_CONFIG)?;
-        let config = Self::deserialize(&raw).map_err(|e| ImportError::config(path, e.to_string()))?;
+        let (config, raw) = json::read_settings::<Self>(path, MAX_CONFIG)?;
         Ok(Self { raw, ..config })
     }
 }

@@ -3,7 +3,10 @@
 Flow matching: the network sees `(1 - sigma) * latents + sigma * noise` and learns `noise - latents`.
 `python dit.py [--steps N] [--minutes M]` goes on from RUN/dit.pt; the latents are made first and kept in RUN/clips.pt.
 """
+import concurrent.futures
+import copy
 import math
+import queue
 import random
 
 import torch
@@ -16,7 +19,7 @@ from common import DEVICE, RUN, TEXT_LEN, arguments, train
 from data import caption, junk, render, sample_scene
 
 HEADS, HEAD_DIM, LAYERS = 5, 32, 8
-CLIPS = 5000
+CLIPS = 3000
 BATCH = 24
 SHIFT = 3.0
 DROPOUT = 0.12
@@ -61,21 +64,35 @@ def scenes(count):
     return [sample_scene(rng) for _ in range(count)]
 
 
-@torch.no_grad()
 def clips(count):
     """Normalised latents [count, 16, 5, 12, 12] in f16; what RUN/clips.pt already holds is not made again."""
     file = RUN / "clips.pt"
     done = list(torch.load(file)) if file.exists() else []
     autoencoder, stats = vae.load()
     mean, std = (torch.tensor(stats[k], device=DEVICE).view(1, -1, 1, 1, 1) for k in ("mean", "std"))
-    todo = scenes(count)
-    while len(done) < count:
-        x = torch.stack([render(s) for s in todo[len(done):len(done) + 8]]).to(DEVICE)
-        done += ((autoencoder.encode(x).latent_dist.mode() - mean) / std).half().cpu().unbind(0)
-        if len(done) % 400 < 8 or len(done) >= count:
-            torch.save(torch.stack(done), file.with_suffix(".new"))
-            file.with_suffix(".new").replace(file)
-            print(f"{len(done)} of {count} clips", flush=True)
+    # The autoencoder keeps the frames before in itself, so each thread has its own.
+    threads = torch.get_num_threads()
+    copies = queue.SimpleQueue()
+    for _ in range(threads):
+        copies.put(copy.deepcopy(autoencoder))
+
+    @torch.no_grad()
+    def encode(some):
+        mine = copies.get()
+        latents = mine.encode(torch.stack([render(s) for s in some]).to(DEVICE)).latent_dist.mode()
+        copies.put(mine)
+        return ((latents - mean) / std).half().cpu()
+
+    todo = scenes(count)[len(done):]
+    torch.set_num_threads(1)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for latents in pool.map(encode, [todo[i:i + 4] for i in range(0, len(todo), 4)]):
+            done += latents.unbind(0)
+            if len(done) % 200 < 4 or len(done) >= count:
+                torch.save(torch.stack(done), file.with_suffix(".new"))
+                file.with_suffix(".new").replace(file)
+                print(f"{len(done)} of {count} clips", flush=True)
+    torch.set_num_threads(threads)
     return torch.stack(done[:count])
 
 
@@ -119,7 +136,7 @@ def load(padded=False):
 
 
 def main():
-    args = arguments(3000)
+    args = arguments(5000)
     dit = build()
     task = Task(dit, args.steps)
     train("dit", dit, task.loss_of, args.steps, args.minutes, peak=2e-3, average=0.998,

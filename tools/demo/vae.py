@@ -12,9 +12,9 @@ from common import DEVICE, RUN, arguments, train
 from data import FRAMES, SIZE, path, render, sample_scene
 
 CONFIG = dict(base_dim=16, z_dim=16, dim_mult=[1, 2, 3, 4], num_res_blocks=1, temperal_downsample=[False, True, True])
-# Small crops first: what a colour is needs no more.
-STAGES = ((820, 32, 5), (None, 48, 9))
-BATCH = 4
+# (until step, crop, frames, clips): small crops first, as what a colour is needs no more; whole clips last, or faults
+# of the kept frames grow from one to the next.
+STAGES = ((820, 32, 5, 4), (2200, 48, 9, 4), (None, 48, FRAMES, 2))
 KL = 3e-4
 
 
@@ -46,10 +46,10 @@ def crop(rng, side, clip):
     return pixels, 1 + 3 * ((pixels - ground).abs().amax(0, keepdim=True) > 0.15).float()
 
 
-def batch(step, size=BATCH):
+def batch(step):
     rng = random.Random(f"vae {step}")
-    side, clip = next((side, clip) for until, side, clip in STAGES if until is None or step < until)
-    pixels, weight = zip(*(crop(rng, side, clip) for _ in range(size)))
+    side, clip, count = next(rest for until, *rest in STAGES if until is None or step < until)
+    pixels, weight = zip(*(crop(rng, side, clip) for _ in range(count)))
     return torch.stack(pixels).to(DEVICE), torch.stack(weight).to(DEVICE)
 
 
@@ -87,7 +87,7 @@ def load():
 
 
 def main():
-    args = arguments(2800)
+    args = arguments(3000)
     vae = build()
     train("vae", vae, lambda step: loss_of(vae, step), args.steps, args.minutes, peak=2e-3, average=0.99)
     stats = statistics(vae.eval())

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+#[cfg(feature = "demo")]
+mod demo;
 mod film;
 mod inspect;
 mod interrupt;

@@ -108,9 +108,8 @@ fn median<P: std::borrow::Borrow<Pixel>>(pixels: &[P]) -> [f32; 3] {
 
 /// Mean place, weighted by the distance from the background.
 fn centre<'a>(pixels: impl Iterator<Item = &'a Pixel>) -> Option<(f32, f32)> {
-    let add = |(n, x, y): (f32, f32, f32), p: &Pixel| {
-        (n + p.distance, x + p.distance * p.x, y + p.distance * p.y)
-    };
+    let add =
+        |(n, x, y): (f32, f32, f32), p: &Pixel| (n + p.distance, x + p.distance * p.x, y + p.distance * p.y);
     let (n, x, y) = pixels.fold((0.0, 0.0, 0.0), add);
     (n > 0.0).then(|| (x / n, y / n))
 }
