@@ -85,7 +85,7 @@ fn the_second_interrupt_does_not_wait_for_the_step() {
     let mut running = Running::start(bench.generation(&flags, &[]));
     running.wait_for("load");
     // Between the phases the first signal would end the run.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
     assert!(!bench.left().is_empty(), "a temporary file is there meanwhile");
     running.interrupt();
     running.wait_for("interrupt again");
