@@ -14,9 +14,6 @@ use crate::{
     json, locate, source,
 };
 
-/// Largest `config.json` that is read, in bytes.
-const MAX_CONFIG: u64 = 1 << 20;
-
 /// What each component is called where another network stands in its place.
 pub(crate) const DIT: &str = "a Wan transformer";
 pub(crate) const VAE: &str = "a Wan VAE";
@@ -57,7 +54,7 @@ impl Component {
         let paired = locate::config_beside(&weights)
             .or_else(|| Some(path.join("config.json")).filter(|path| path.is_file()));
         let config = match paired {
-            Some(path) => Some((path.clone(), json::read(&path, MAX_CONFIG)?)),
+            Some(path) => Some((path.clone(), json::read(&path, json::MAX_CONFIG)?)),
             None => neighbour(&weights, &*source, &fingerprint),
         };
         Ok(Self { source, config, fingerprint })
@@ -160,7 +157,7 @@ fn neighbour(
 ) -> Option<(PathBuf, Value)> {
     let Kind::Dit(facts) = &fingerprint.kind else { return None };
     let path = weights.with_file_name("config.json");
-    let json = json::read(&path, MAX_CONFIG).ok()?;
+    let json = json::read(&path, json::MAX_CONFIG).ok()?;
     let class = json.get("_class_name")?.as_str()?;
     if !matches!(class, "WanModel" | "WanTransformer3DModel") {
         return None;

@@ -6,9 +6,6 @@ use serde::Deserialize;
 
 use crate::{ImportError, json};
 
-/// Largest file that is read, in bytes.
-const MAX_CONFIG: u64 = 1 << 20;
-
 /// Defaults of one model, under the names of the diffusers pipeline's arguments. Each is absent unless the file sets
 /// it; none is checked here.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -40,7 +37,7 @@ impl GenerationConfig {
         if !path.is_file() {
             return Ok(Self::default());
         }
-        json::read_settings(&path, MAX_CONFIG).map(|(config, _)| config)
+        json::read_settings(&path).map(|(config, _)| config)
     }
 
     /// Width and height, if both are set.

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::ImportError;
 
+/// Largest configuration that is read, in bytes.
+pub(crate) const MAX_CONFIG: u64 = 1 << 20;
+
 /// Reads a JSON file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Value, ImportError> {
     let io = |source| ImportError::Io { path: path.to_owned(), source };
@@ -23,9 +26,9 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Value, ImportError> {
     Ok(value)
 }
 
-/// Reads a JSON file of at most `limit` bytes into `T`, whose fields are an object's keys.
-pub(crate) fn read_settings<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<(T, Value), ImportError> {
-    let value = read(path, limit)?;
+/// Reads a configuration into `T`, whose fields are an object's keys.
+pub(crate) fn read_settings<T: DeserializeOwned>(path: &Path) -> Result<(T, Value), ImportError> {
+    let value = read(path, MAX_CONFIG)?;
     if !value.is_object() {
         return Err(ImportError::config(path, "not a JSON object"));
     }

@@ -7,9 +7,6 @@ use serde_json::Value;
 
 use crate::{ImportError, json};
 
-/// Largest file that is read, in bytes.
-const MAX_CONFIG: u64 = 1 << 20;
-
 /// The settings that decide a sampling run; each is absent if the file does not set it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -52,7 +49,7 @@ impl SchedulerConfig {
     /// # Errors
     /// [`ImportError::Io`], and [`ImportError::Config`] if it is not a JSON object or a setting has another type.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let (config, raw) = json::read_settings::<Self>(path, MAX_CONFIG)?;
+        let (config, raw) = json::read_settings::<Self>(path)?;
         Ok(Self { raw, ..config })
     }
 }

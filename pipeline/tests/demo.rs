@@ -1,6 +1,4 @@
 //! What the built-in demo model draws: whether it is what was asked for.
-//!
-//! `WAN_DEMO_PROMPTS=all` takes every held-out prompt instead of every fourth.
 #![cfg(feature = "demo")]
 
 mod support;
@@ -14,18 +12,14 @@ use support::{
     open, run,
 };
 use tempfile::TempDir;
-use testkit::devices;
+use testkit::{FRAMES_MEAN, devices, mean_difference};
 use wan_import::Checkpoint;
 use wan_pipeline::{GenerateRequest, demo};
 
 const SIDE: usize = 96;
-/// The normal suite tries one in so many prompts.
-const SPARSE: usize = 4;
 /// Part of the clips in which a property must be right; among six colours and eight directions chance gives a sixth
 /// and an eighth.
 const RIGHT: f64 = 0.9;
-/// Mean distance of two clips of one seed on different devices: two of 255 levels.
-const FRAMES_MEAN: f64 = 2.0 / 255.0;
 
 /// The unpacked model, which must outlive its checkpoint.
 struct Demo {
@@ -70,11 +64,6 @@ fn look(frames: &[f32]) -> Seen {
     Clip { values: frames, side: SIDE }.look()
 }
 
-fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / a.len() as f64
-}
-
 #[test]
 fn the_folder_sets_the_defaults_and_a_request_overrides_them() {
     let plan = request("a ball", 1).plan(&DEMO.checkpoint).expect("a good request");
@@ -96,12 +85,10 @@ fn the_folder_sets_the_defaults_and_a_request_overrides_them() {
 
 #[test]
 fn clips_show_the_colour_and_the_direction_that_was_asked_for() {
-    let all = std::env::var("WAN_DEMO_PROMPTS").is_ok_and(|v| v == "all");
     let prompts = prompts();
     assert!(prompts.len() >= 40);
-    let tried = || prompts.iter().zip(0u64..).step_by(if all { 1 } else { SPARSE });
     let (mut colours, mut directions, mut missed) = (0, 0, Vec::new());
-    for (row, seed) in tried() {
+    for (row, seed) in prompts.iter().zip(0..) {
         let seen = look(&draw(&request(&row.prompt, seed)));
         colours += usize::from(seen.colour == Some(&row.colour));
         directions += usize::from(seen.direction == Some(&row.direction));
@@ -109,11 +96,11 @@ fn clips_show_the_colour_and_the_direction_that_was_asked_for() {
             missed.push((&row.prompt, seen));
         }
     }
-    let least = RIGHT * tried().count() as f64;
+    let least = RIGHT * prompts.len() as f64;
     assert!(
         colours as f64 >= least && directions as f64 >= least,
         "of {} clips {colours} have the colour and {directions} the direction: {missed:#?}",
-        tried().count()
+        prompts.len()
     );
 }
 

@@ -4,14 +4,9 @@ mod support;
 
 use burn::{prelude::*, tensor::FloatDType};
 use support::{open, request, run, run_in, tiny};
-use testkit::{Golden, TestDevice, Tolerance, devices, relative_l2};
+use testkit::{FRAMES_MEAN, Golden, TestDevice, Tolerance, devices, mean_difference, relative_l2};
 use wan_model::Solver;
 use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
-
-fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / a.len() as f64
-}
 
 #[test]
 fn a_diffusers_folder_gives_the_latents_and_frames_of_diffusers() {
@@ -31,7 +26,7 @@ fn a_diffusers_folder_gives_the_latents_and_frames_of_diffusers() {
         }
         assert_eq!(film.steps.len(), 6);
         let frames = mean_difference(&film.frames, golden.get("unipc.frames").1);
-        assert!(frames <= 2.0 / 255.0, "{name}: frames differ by {frames}");
+        assert!(frames <= FRAMES_MEAN, "{name}: frames differ by {frames}");
     }
 }
 

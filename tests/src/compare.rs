@@ -36,6 +36,15 @@ pub fn relative_l2(actual: &[f32], expected: &[f32]) -> f64 {
     (error / norm.max(f64::MIN_POSITIVE)).sqrt()
 }
 
+/// Mean distance of two sets of frames in 0..1 that show the same: two of 255 levels.
+pub const FRAMES_MEAN: f64 = 2.0 / 255.0;
+
+/// Mean absolute difference.
+pub fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "lengths differ");
+    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / a.len() as f64
+}
+
 /// Panics with `what`, the error and the bound unless shapes agree and the error is within `tolerance`. Refuses an
 /// expected tensor without spread, against which any scale of error would pass or fail by accident.
 pub fn assert_close<const D: usize>(

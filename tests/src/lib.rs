@@ -6,7 +6,7 @@ mod golden;
 mod random;
 mod weights;
 
-pub use compare::{Tolerance, assert_close, relative_l2};
+pub use compare::{FRAMES_MEAN, Tolerance, assert_close, mean_difference, relative_l2};
 pub use devices::{TestDevice, devices, reference_device, report_skip};
 pub use golden::Golden;
 pub use random::{normal, tensor};

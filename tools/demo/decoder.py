@@ -32,8 +32,7 @@ class Clips:
         noise = torch.randn(latents.shape, generator=g) * NOISE * rng.random() ** 2
         latents = ((latents + noise).to(DEVICE) * self.std + self.mean)[..., y:y + CROP, x:x + CROP]
         pixels = pixels[..., 8 * y:8 * (y + CROP), 8 * x:8 * (x + CROP)].to(DEVICE)
-        ground = torch.tensor(self.scenes[n].ground, device=DEVICE).view(3, 1, 1, 1)
-        weight = 1 + 3 * ((pixels - ground).abs().amax(0, keepdim=True) > 0.15).float()
+        weight = vae.weight_of(pixels, self.scenes[n])
         for axis, start in ((2, y), (3, x)):
             if start > 0:
                 weight.narrow(axis, 0, RIM).zero_()
@@ -44,8 +43,7 @@ class Clips:
     def loss_of(self, autoencoder, step):
         rng, g = random.Random(f"decoder {step}"), torch.Generator().manual_seed(step)
         latents, x, weight = (torch.stack(part) for part in zip(*(self.crop(rng, g) for _ in range(BATCH))))
-        y = autoencoder.decode(latents).sample
-        error = (((y - x).abs() + (y - x).square()) * weight).mean() / weight.mean()
+        error = vae.error_of(autoencoder.decode(latents).sample, x, weight)
         return error, {"error": error.item()}
 
 

@@ -68,6 +68,8 @@ def clips(count):
     """Normalised latents [count, 16, 5, 12, 12] in f16; what RUN/clips.pt already holds is not made again."""
     file = RUN / "clips.pt"
     done = list(torch.load(file)) if file.exists() else []
+    if len(done) >= count:
+        return torch.stack(done[:count])
     autoencoder, stats = vae.load()
     mean, std = (torch.tensor(stats[k], device=DEVICE).view(1, -1, 1, 1, 1) for k in ("mean", "std"))
     # The autoencoder keeps the frames before in itself, so each thread has its own.
@@ -93,7 +95,7 @@ def clips(count):
                 file.with_suffix(".new").replace(file)
                 print(f"{len(done)} of {count} clips", flush=True)
     torch.set_num_threads(threads)
-    return torch.stack(done[:count])
+    return torch.stack(done)
 
 
 @torch.no_grad()

@@ -86,7 +86,7 @@ def with_engine(binary):
 
 
 def draw_sheet(clips, fps, out):
-    """Four clips a row, enlarged twice."""
+    """Four clips a row, enlarged by a half."""
     from PIL import Image
 
     clips = [np.pad((c * 255).round().astype(np.uint8), ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=255) for c in clips]

@@ -42,8 +42,17 @@ def crop(rng, side, clip):
     x, y = (int(min(max(c - side / 2, 0), SIZE - side)) for c in middle)
     window = (slice(None), slice(start, start + clip), slice(y, y + side), slice(x, x + side))
     pixels = render(scene)[window]
-    ground = torch.tensor(scene.ground).view(3, 1, 1, 1)
-    return pixels, 1 + 3 * ((pixels - ground).abs().amax(0, keepdim=True) > 0.15).float()
+    return pixels, weight_of(pixels, scene)
+
+
+def weight_of(pixels, scene):
+    """How much each pixel counts, [1, F, H, W]: more where the shape is."""
+    ground = torch.tensor(scene.ground, device=pixels.device).view(3, 1, 1, 1)
+    return 1 + 3 * ((pixels - ground).abs().amax(0, keepdim=True) > 0.15).float()
+
+
+def error_of(y, x, weight):
+    return (((y - x).abs() + (y - x).square()) * weight).mean() / weight.mean()
 
 
 def batch(step):
@@ -58,7 +67,7 @@ def loss_of(vae, step):
     posterior = vae.encode(x).latent_dist
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(step)).to(DEVICE)
     y = vae.decode(posterior.mean + posterior.std * noise).sample
-    error = (((y - x).abs() + (y - x).square()) * weight).mean() / weight.mean()
+    error = error_of(y, x, weight)
     kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
     psnr = -10 * torch.log10((y - x).square().mean() / 4)
     return error + KL * kl, {"error": error.item(), "kl": kl.item(), "psnr": psnr.item()}

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fmt,
     path::{Path, PathBuf},
 };
 
@@ -23,15 +22,6 @@ pub enum ModelPath {
 impl From<OsString> for ModelPath {
     fn from(text: OsString) -> Self {
         if text == "demo" { Self::Demo } else { Self::Folder(text.into()) }
-    }
-}
-
-impl fmt::Display for ModelPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Demo => f.write_str("demo"),
-            Self::Folder(path) => path.display().fmt(f),
-        }
     }
 }
 
@@ -77,7 +67,7 @@ pub fn on_disk(model: &ModelPath) -> Result<(PathBuf, Option<TemporaryFolder>), 
 
 #[cfg(feature = "demo")]
 fn unpack(parent: &Path) -> Result<TemporaryFolder, EngineError> {
-    let failed = |error: &dyn fmt::Display| EngineError {
+    let failed = |error: &dyn std::fmt::Display| EngineError {
         message: format!("the built-in model cannot be unpacked into {}: {error}", parent.display()),
         hint: Some("make room there, or set TMPDIR to another folder".to_owned()),
         usage: false,

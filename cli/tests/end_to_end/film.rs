@@ -5,15 +5,12 @@ use std::{collections::BTreeMap, fs, fs::File, io::BufReader, path::Path};
 use image::{AnimationDecoder, codecs::gif::GifDecoder, codecs::webp::WebPDecoder};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use testkit::{Golden, Tolerance, devices, relative_l2, report_skip};
+use testkit::{FRAMES_MEAN, Golden, Tolerance, devices, mean_difference, relative_l2, report_skip};
 
 use crate::{
     bench::{Bench, tiny},
     mp4,
 };
-
-/// Mean distance of two sets of frames in 0..1 that show the same: two of 255 levels.
-const FRAMES_MEAN: f64 = 2.0 / 255.0;
 
 /// Shape and values of one tensor.
 type Dumped = (Vec<usize>, Vec<f32>);
@@ -28,11 +25,6 @@ fn tensors(path: &Path) -> BTreeMap<String, Dumped> {
         (view.shape().to_vec(), values.collect())
     };
     file.iter().map(|(name, view)| (name.to_owned(), tensor(&view))).collect()
-}
-
-fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / a.len() as f64
 }
 
 /// Checks every file of a dump of the golden run; returns the latents.
