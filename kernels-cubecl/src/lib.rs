@@ -1,18 +1,24 @@
 //! Tensor operations the Wan networks are built from, each with a plain-tensor reference.
 //!
 //! Knows shapes, not models. Letters in shapes: b batch, l tokens, h heads, d width, f frames, c channels. Each
-//! operation's `reference` is portable tensor code; [`dispatch`] alone decides what runs on a device.
+//! operation's `reference` is portable tensor code; [`road`] alone decides what runs on a device, by its
+//! [`DeviceCaps`] and the environment variable `WAN_KERNELS` (`reference`, `custom` or `auto`).
 
 mod attention;
+mod caps;
 mod conv3d;
 mod dispatch;
+mod error;
 mod gate_residual;
 mod norm_modulate;
 mod rope3d;
+pub mod split;
 
 pub use attention::{SCORE_BUDGET_BYTES, attention};
+pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
 pub use conv3d::{Conv3dOptions, conv3d};
-pub use dispatch::{Road, dispatch};
+pub use dispatch::{Fallback, Mode, Needs, Operation, Road, fall_back, fallbacks, refuse, road};
+pub use error::KernelError;
 pub use gate_residual::gate_residual;
 pub use norm_modulate::{norm_modulate, rms_norm};
 pub use rope3d::{RopeTable, rope3d};

@@ -7,7 +7,9 @@ use burn::{
     tensor::{module, ops::AttentionModuleOptions},
 };
 
-use crate::{Road, dispatch};
+use crate::{Operation, Road, road};
+
+const OPERATION: Operation = Operation { name: "attention", cube: None, twin: false, flex_backend: true };
 
 /// The most bytes one block of attention scores may take; at most two such blocks are alive at a time.
 pub const SCORE_BUDGET_BYTES: usize = 64 << 20;
@@ -18,8 +20,8 @@ pub const SCORE_BUDGET_BYTES: usize = 64 << 20;
 /// - `q`: `[b, h, lq, d]`, `k`, `v`: `[b, h, lk, d]`, all of one dtype
 /// - result: `[b, h, lq, d]` of that dtype
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-    match dispatch(&q.device()) {
+    match road(&OPERATION, &q.device(), &[q.dtype()]) {
         Road::Backend => module::attention(q, k, v, None, None, AttentionModuleOptions::default()),
-        Road::Reference => reference::attention(q, k, v, SCORE_BUDGET_BYTES),
+        _ => reference::attention(q, k, v, SCORE_BUDGET_BYTES),
     }
 }

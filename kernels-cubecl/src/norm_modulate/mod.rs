@@ -4,7 +4,10 @@ pub mod reference;
 
 use burn::{prelude::*, tensor::module};
 
-use crate::{Road, dispatch};
+use crate::{Operation, Road, road};
+
+const NORM_MODULATE: Operation =
+    Operation { name: "norm_modulate", cube: None, twin: false, flex_backend: true };
 
 /// `layer_norm(x) * (1 + scale) + shift` over the last axis, in f32.
 ///
@@ -12,7 +15,7 @@ use crate::{Road, dispatch};
 /// - `x`: `[b, l, d]` f32; `scale`, `shift`: `[1, 1, d]`, or `[b, l, d]` for modulation per token
 pub fn norm_modulate(x: Tensor<3>, scale: Tensor<3>, shift: Tensor<3>, eps: f64) -> Tensor<3> {
     let one_row = scale.dims()[..2] == [1, 1];
-    match dispatch(&x.device()) {
+    match road(&NORM_MODULATE, &x.device(), &[x.dtype()]) {
         Road::Backend if one_row => {
             module::layer_norm(x, (scale + 1.0).squeeze_dims(&[0, 1]), Some(shift.squeeze_dims(&[0, 1])), eps)
         }
