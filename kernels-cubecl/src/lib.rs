@@ -14,7 +14,7 @@ mod norm_modulate;
 mod rope3d;
 pub mod split;
 
-pub use attention::{SCORE_BUDGET_BYTES, attention};
+pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
 pub use conv3d::{Conv3dOptions, conv3d};
 pub use dispatch::{Fallback, Mode, Needs, Operation, Road, fall_back, fallbacks, refuse, road};

@@ -5,7 +5,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
-use wan_kernels::{RopeTable, attention, rms_norm, rope3d};
+use wan_kernels::{RopeTable, attention, rms_norm, rope_attention};
 
 use crate::{Linear, WanConfig, param::param};
 
@@ -57,14 +57,15 @@ impl Attention {
 
     /// Full attention among the video tokens `[b, l, d]`, queries and keys rotated by position.
     pub fn among(&self, x: Tensor<3>, rope: &RopeTable) -> Tensor<3> {
-        let q = rope3d(self.queries(x.clone()), rope);
-        let k = rope3d(self.keys(x.clone()), rope);
-        self.attend(q, k, self.values(x))
+        let [q, k, v] = [self.queries(x.clone()), self.keys(x.clone()), self.values(x)].map(|x| self.cast(x));
+        self.project(rope_attention(q, k, v, rope))
     }
 
     /// Attention from the video tokens `[b, l, d]` to text rows `[b, k, d]`; no mask, padding rows count.
     pub fn to(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        self.attend(self.queries(x), self.keys(context.clone()), self.values(context))
+        let operands = [self.queries(x), self.keys(context.clone()), self.values(context)];
+        let [q, k, v] = operands.map(|x| self.cast(x).swap_dims(1, 2));
+        self.project(attention(q, k, v).swap_dims(1, 2))
     }
 
     fn queries(&self, x: Tensor<3>) -> Tensor<4> {
@@ -85,12 +86,14 @@ impl Attention {
         x.reshape([b, l, self.heads, width / self.heads])
     }
 
-    /// Attention over `[b, l, h, d]` f32 in the matmuls' dtype, and the output projection.
-    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-        let [b, l, h, d] = q.dims();
-        let dtype = self.o.dtype();
-        let by_head = |x: Tensor<4>| x.swap_dims(1, 2).cast(dtype);
-        let out = attention(by_head(q), by_head(k), by_head(v)).cast(DType::F32);
-        self.o.forward(out.swap_dims(1, 2).reshape([b, l, h * d]))
+    /// In the dtype of the matmuls.
+    fn cast(&self, x: Tensor<4>) -> Tensor<4> {
+        x.cast(self.o.dtype())
+    }
+
+    /// The output projection of the heads' results `[b, l, h, d]`.
+    fn project(&self, x: Tensor<4>) -> Tensor<3> {
+        let [b, l, h, d] = x.dims();
+        self.o.forward(x.cast(DType::F32).reshape([b, l, h * d]))
     }
 }

@@ -9,7 +9,7 @@ use super::{
     pack::{Buffer, Layout, Rotation, Rows, load_row, pack},
     simd::{Softmax, accumulate},
 };
-use crate::attention::Window;
+use crate::attention::{AttentionShape, Window};
 
 /// Keys per block: 128 of each kind of a 128-wide head are 128 KiB, a quarter of the second-level cache.
 const BLOCK_KEYS: usize = 128;
@@ -23,37 +23,47 @@ const PACKED_BYTES: usize = 16 << 20;
 /// One call, shapes checked.
 #[derive(Clone, Copy)]
 pub struct Problem<'a> {
-    /// `[b, h, l, d]` each.
     pub q: Rows<'a>,
     pub k: Rows<'a>,
     pub v: Rows<'a>,
     /// Rotates rows of `q` and `k` by their position.
     pub rotation: Option<Rotation<'a>>,
     pub window: Option<Window>,
-    pub batch: usize,
-    pub heads: usize,
-    pub lq: usize,
-    pub lk: usize,
-    pub d: usize,
+    pub shape: AttentionShape,
 }
 
 /// Writes the result as `[b, lq, h, d]`.
 pub fn flash(problem: &Problem<'_>, out: &mut [f32]) {
     let tile = TileShape::of_this_machine();
-    let layout = Layout::new(problem.lk, problem.d, tile.columns, BLOCK_KEYS);
+    let layout = Layout::new(problem.shape.lk, problem.shape.d, tile.columns, BLOCK_KEYS);
     let rows = task_rows(problem, tile.rows);
-    let group = (PACKED_BYTES / size_of::<f32>() / layout.head_len()).clamp(1, problem.heads);
+    let group = (PACKED_BYTES / size_of::<f32>() / layout.head_len()).clamp(1, problem.shape.heads);
     let mut packed = Buffer::zeros(group * layout.head_len());
-    let row_len = problem.heads * problem.d;
-    for (batch, out) in out.chunks_exact_mut(problem.lq * row_len).enumerate() {
-        for first in (0..problem.heads).step_by(group) {
-            let heads = first..(first + group).min(problem.heads);
+    let row_len = problem.shape.heads * problem.shape.d;
+    for (batch, out) in out.chunks_exact_mut(problem.shape.lq * row_len).enumerate() {
+        for first in (0..problem.shape.heads).step_by(group) {
+            let heads = first..(first + group).min(problem.shape.heads);
             let at: Vec<_> = heads.clone().map(|head| (batch, head)).collect();
-            pack(layout, [problem.k, problem.v], problem.lk, problem.rotation, &at, packed.as_mut_slice());
+            pack(
+                layout,
+                [problem.k, problem.v],
+                problem.shape.lk,
+                problem.rotation,
+                &at,
+                packed.as_mut_slice(),
+            );
             let packed = packed.as_slice();
             out.par_chunks_mut(rows * row_len).enumerate().for_each(|(n, out)| {
                 let heads = heads.clone();
-                Arch::new().dispatch(Task { problem, layout, packed, batch, heads, first_row: n * rows, out });
+                Arch::new().dispatch(Task {
+                    problem,
+                    layout,
+                    packed,
+                    batch,
+                    heads,
+                    first_row: n * rows,
+                    out,
+                });
             });
         }
     }
@@ -61,7 +71,7 @@ pub fn flash(problem: &Problem<'_>, out: &mut [f32]) {
 
 /// Rows per task: whole register tiles, and at least four tasks per thread where that leaves a few tiles each.
 fn task_rows(problem: &Problem<'_>, tile_rows: usize) -> usize {
-    let even = problem.lq.div_ceil(4 * rayon::current_num_threads());
+    let even = problem.shape.lq.div_ceil(4 * rayon::current_num_threads());
     even.clamp(4 * tile_rows, TASK_ROWS).next_multiple_of(tile_rows)
 }
 
@@ -123,14 +133,14 @@ impl Task<'_> {
     #[inline(always)]
     fn run<S: Simd, const MR: usize, const NV: usize>(self, simd: S) {
         let (problem, layout) = (self.problem, self.layout);
-        let row_len = problem.heads * problem.d;
+        let row_len = problem.shape.heads * problem.shape.d;
         let rows = self.first_row..self.first_row + self.out.len() / row_len;
         let mut tile = Tile::<MR>::new(problem, layout, rows);
         for (head, packed) in self.heads.zip(self.packed.chunks_exact(layout.head_len())) {
             tile.load(self.batch, head);
             for (n, block) in packed.chunks_exact(layout.block_len()).enumerate() {
                 let first = n * layout.block;
-                tile.attend::<S, NV>(simd, first..(first + layout.block).min(problem.lk), block);
+                tile.attend::<S, NV>(simd, first..(first + layout.block).min(problem.shape.lk), block);
             }
             tile.store(head, self.out);
         }
@@ -179,7 +189,8 @@ impl<'a, const MR: usize> Tile<'a, MR> {
 
     #[inline(always)]
     fn attend<S: Simd, const NV: usize>(&mut self, simd: S, keys: Range<usize>, block: &[f32]) {
-        if self.problem.window.is_some_and(|w| !w.reaches(&self.rows, &keys, self.problem)) {
+        let shape = self.problem.shape;
+        if self.problem.window.is_some_and(|w| !w.reaches(&self.rows, &keys, shape.lq, shape.lk)) {
             return;
         }
         let (packed_keys, values) = block.split_at(self.layout.key_len());
@@ -222,10 +233,13 @@ impl<'a, const MR: usize> Tile<'a, MR> {
             return;
         }
         let first = self.rows.start + group * MR;
-        for (row, scores) in (first..first + MR).zip(self.scores.as_mut_slice().chunks_exact_mut(self.layout.block)) {
+        for (row, scores) in
+            (first..first + MR).zip(self.scores.as_mut_slice().chunks_exact_mut(self.layout.block))
+        {
             scores[keys.len()..width].fill(f32::MIN);
             if let Some(window) = self.problem.window {
-                let hidden = keys.clone().zip(scores).filter(|(key, _)| !window.sees(row, *key, self.problem));
+                let (lq, lk) = (self.problem.shape.lq, self.problem.shape.lk);
+                let hidden = keys.clone().zip(scores).filter(|(key, _)| !window.sees(row, *key, lq, lk));
                 hidden.for_each(|(_, score)| *score = f32::MIN);
             }
         }
@@ -268,7 +282,7 @@ impl<'a, const MR: usize> Tile<'a, MR> {
         let d = self.layout.d;
         let o = self.o.as_slice().chunks_exact(self.layout.padded_d());
         let sums = self.softmax.iter().flat_map(|group| group.sum);
-        for ((o, sum), out) in o.zip(sums).zip(out.chunks_exact_mut(self.problem.heads * d)) {
+        for ((o, sum), out) in o.zip(sums).zip(out.chunks_exact_mut(self.problem.shape.heads * d)) {
             let scale = sum.recip();
             out[head * d..][..d].iter_mut().zip(o).for_each(|(y, &o)| *y = o * scale);
         }

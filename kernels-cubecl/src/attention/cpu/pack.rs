@@ -152,7 +152,9 @@ fn pack_keys<'a>(
 
 fn pack_values<'a>(layout: Layout, rows: impl Iterator<Item = &'a [f32]>, values: &mut [f32]) {
     for (at, row) in rows.enumerate() {
-        for (part, panel) in row.chunks(layout.panel).zip(values.chunks_exact_mut(layout.block * layout.panel)) {
+        for (part, panel) in
+            row.chunks(layout.panel).zip(values.chunks_exact_mut(layout.block * layout.panel))
+        {
             panel[at * layout.panel..][..part.len()].copy_from_slice(part);
         }
     }
