@@ -1,21 +1,27 @@
 //! From tensors to launches of the kernels, or to the twin.
 
+use std::ops::Range;
+
 use burn::{
     backend::{
         Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
         tensor::FloatTensor,
     },
-    tensor::Device,
+    tensor::{DType, Device},
 };
 use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::{
     AttentionShape, Window, cpu,
-    kernel::{Form, SHARED_BYTES, SIDE, SizesLaunch, StridesLaunch, TILE, attention_kernel},
+    kernel::{
+        Form, SizesLaunch, StridesLaunch, TILE,
+        matrix::{self, PLANES, Units, matrix_attention_kernel},
+        units::{self, SIDE, attention_kernel},
+    },
 };
 use crate::{
-    DeviceCaps, DeviceKind, KernelError, Needs, Operation,
+    DeviceCaps, DeviceKind, KernelError, MatrixTile, Needs, Operation,
     split::{self, Work},
 };
 
@@ -23,7 +29,7 @@ pub(super) const OPERATION: Operation = Operation {
     name: "attention",
     cube: Some(Needs {
         bindings: 6,
-        shared_memory_bytes: SHARED_BYTES,
+        shared_memory_bytes: units::SHARED_BYTES,
         units: (SIDE * SIDE) as u32,
         plane_ops: false,
     }),
@@ -131,16 +137,38 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
     let form = Form { d, rotate: tables.is_some(), window };
     // Without a rotation nothing reads the tables, but a kernel's arguments are fixed.
     let [cos, sin] = tables.unwrap_or_else(|| [q.clone(), q.clone()]);
+    let caps = DeviceCaps::from_properties(out.client.properties(), out.client.name());
+    let units = matrix_units(&caps, out.dtype, d);
     let operands = Operands { q, k, v, cos, sin, out: out.clone() };
-    let hardware = &out.client.properties().hardware;
-    let (x, y, z) = hardware.max_cube_count;
-    let blocks = batch * heads * lq.div_ceil(TILE);
-    for range in split::ranges(blocks, split::items_per_dispatch(block_work(shape))) {
-        let cubes =
-            split::cube_count(range.len() as u64, [x, y, z]).expect("a dispatch is a share of 2^32 elements");
-        operands.launch_units(shape, form, [range.start, range.end], cubes);
+    for range in split::launches(batch * heads * lq.div_ceil(TILE), block_work(shape), &caps) {
+        let [x, y, z] = split::cube_count(range.len() as u64, caps.max_cube_count)
+            .expect("launches hold no more cubes than the device allows");
+        let cubes = CubeCount::Static(x, y, z);
+        match units {
+            Some(units) => operands.launch_matrix(shape, form, units, range, cubes),
+            None => operands.launch_units(shape, form, range, cubes),
+        }
     }
     out
+}
+
+/// The matrix units for heads of width `d`, if the device has some for `dtype` that the kernel can use: square ones
+/// of 16 or 8 with sums in f32, in planes of one known size.
+pub fn matrix_units(caps: &DeviceCaps, dtype: DType, d: usize) -> Option<Units> {
+    let (smallest, largest) = caps.plane_size;
+    let plane = smallest as usize;
+    let usable = smallest == largest && plane.is_multiple_of(16) && plane <= 64;
+    let fits = PLANES * plane <= caps.max_units_per_cube as usize
+        && matrix::shared_bytes(d) <= caps.shared_memory_bytes;
+    if dtype != DType::F16 || !d.is_multiple_of(16) || !usable || !fits {
+        return None;
+    }
+    let offered = |edge: u32| {
+        let square = MatrixTile { m: edge, n: edge, k: edge, input: DType::F16, accumulator: DType::F32 };
+        caps.matrix_tiles.contains(&square)
+    };
+    let edge = [16, 8].into_iter().find(|&edge| offered(edge))?;
+    Some(Units { edge: edge as usize, plane })
 }
 
 /// Of one cube.
@@ -159,21 +187,13 @@ struct Operands {
 }
 
 impl Operands {
-    fn launch_units(&self, shape: AttentionShape, form: Form, [first, end]: [usize; 2], [x, y, z]: [u32; 3]) {
+    fn launch_units(&self, shape: AttentionShape, form: Form, blocks: Range<usize>, cubes: CubeCount) {
         let vector = if form.d.is_multiple_of(4) { 4 } else { 2 };
-        let sizes = SizesLaunch::new(
-            shape.heads as u32,
-            shape.lq as u32,
-            shape.lk as u32,
-            shape.lq.div_ceil(TILE) as u32,
-            first as u32,
-            end as u32,
-        );
         // SAFETY: rows are read and written below `lq` and `lk`, channels below `d`, tables where the form rotates.
         unsafe {
             attention_kernel::launch_unchecked(
                 &self.out.client,
-                CubeCount::Static(x, y, z),
+                cubes,
                 CubeDim::new_1d((SIDE * SIDE) as u32),
                 vector,
                 self.q.clone().into_buffer_arg(),
@@ -185,13 +205,55 @@ impl Operands {
                 strides(&self.q, vector),
                 strides(&self.k, vector),
                 strides(&self.v, vector),
-                sizes,
+                sizes(shape, blocks),
                 (shape.d as f32).powf(-0.5),
                 form,
                 dtype_to_storage_type(self.out.dtype),
             );
         }
     }
+
+    fn launch_matrix(
+        &self,
+        shape: AttentionShape,
+        form: Form,
+        units: Units,
+        blocks: Range<usize>,
+        cubes: CubeCount,
+    ) {
+        let vector = 4;
+        // SAFETY: as above; `matrix_units` chose what the device offers and the width allows.
+        unsafe {
+            matrix_attention_kernel::launch_unchecked(
+                &self.out.client,
+                cubes,
+                CubeDim::new_2d(units.plane as u32, PLANES as u32),
+                vector,
+                self.q.clone().into_buffer_arg(),
+                self.k.clone().into_buffer_arg(),
+                self.v.clone().into_buffer_arg(),
+                self.cos.clone().into_buffer_arg(),
+                self.sin.clone().into_buffer_arg(),
+                self.out.clone().into_buffer_arg(),
+                strides(&self.q, vector),
+                strides(&self.k, vector),
+                strides(&self.v, vector),
+                sizes(shape, blocks),
+                (shape.d as f32).powf(-0.5),
+                form,
+                units,
+                dtype_to_storage_type(self.out.dtype),
+            );
+        }
+    }
+}
+
+fn sizes(shape: AttentionShape, blocks: Range<usize>) -> SizesLaunch {
+    let per_head = shape.lq.div_ceil(TILE);
+    // Below 2^32, as the elements are.
+    let [heads, lq, lk, per_head, first, end] =
+        [shape.heads, shape.lq, shape.lk, per_head, blocks.start, blocks.end].map(|n| n as u32);
+    SizesLaunch::new(heads, lq, lk, per_head, first, end)
 }
 
 fn strides(x: &CubeTensor, vector: usize) -> StridesLaunch {
