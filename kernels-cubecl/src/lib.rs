@@ -36,6 +36,17 @@ pub use rms_norm_rope::rms_norm_rope;
 pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
 
+/// The operations that are fused for every device, as decisions about them are made.
+pub const FUSED: [Operation; 7] = [
+    gate_residual::OPERATION,
+    gelu_bias::OPERATION,
+    guidance_step::OPERATION,
+    norm_modulate::OPERATION,
+    rms_norm::OPERATION,
+    rms_norm_rope::OPERATION,
+    silu::OPERATION,
+];
+
 /// The portable implementations, for comparison.
 pub mod reference {
     pub use crate::{

@@ -5,10 +5,10 @@ use burn::{
     prelude::*,
     tensor::{DType, FloatDType},
 };
-use testkit::{TestDevice, Tolerance, assert_close, devices, relative_l2, tensor};
+use testkit::{TestDevice, Tolerance, assert_close, devices, relative_l2, report_skip, tensor};
 use wan_kernels::{
-    DeviceCaps, DeviceKind, GuidanceStep, Mode, RopeTable, fallbacks, gate_residual, gelu, gelu_bias,
-    guidance_step, norm_modulate, reference, rms_norm, rms_norm_rope, silu,
+    DeviceCaps, DeviceKind, FUSED, GuidanceStep, Mode, Road, RopeTable, fallbacks, gate_residual, gelu,
+    gelu_bias, guidance_step, norm_modulate, reference, rms_norm, rms_norm_rope, road, silu,
 };
 
 const EPS: f64 = 1e-6;
@@ -25,9 +25,13 @@ const F16: Tolerance = Tolerance(3e-3);
 /// The dtypes that own kernels take on a device, with what they may cost.
 fn dtypes(device: &Device) -> Vec<(FloatDType, Tolerance)> {
     let caps = DeviceCaps::of(device);
-    let f16 = caps.handles(DType::F16) && caps.kind != DeviceKind::Other;
-    let f16 = f16.then_some((FloatDType::F16, F16));
-    [(FloatDType::F32, F32)].into_iter().chain(f16).collect()
+    let mut dtypes = vec![(FloatDType::F32, F32)];
+    match caps.handles(DType::F16) {
+        true if caps.kind == DeviceKind::Other => {}
+        true => dtypes.push((FloatDType::F16, F16)),
+        false => report_skip(&caps.name, "no f16"),
+    }
+    dtypes
 }
 
 /// Runs `check` for every device, dtype and shape.
@@ -209,15 +213,30 @@ fn arguments_held_elsewhere_stay_as_they_are() {
     }
 }
 
-/// Own code runs where it can: nothing but what a device really lacks falls back.
+/// Own code runs where it can: a kernel on every CubeCL device, a twin on burn-flex, and nothing fell back.
 #[test]
-fn no_device_here_falls_back() {
+fn own_code_is_what_runs() {
     if Mode::get() == Mode::Reference {
         return;
     }
-    for TestDevice { device, .. } in &devices() {
-        let x = tensor::<3>(1, [1, 3, 8], device);
-        let _ = silu(gelu(x)).into_data();
+    for TestDevice { name, device, .. } in &devices() {
+        let expected = match DeviceCaps::of(device).kind {
+            DeviceKind::Other => Road::Reference,
+            DeviceKind::Cube | DeviceKind::Flex => Road::Custom,
+        };
+        for operation in FUSED {
+            assert_eq!(road(&operation, device, &[DType::F32]), expected, "{} on {name}", operation.name);
+        }
     }
     assert_eq!(fallbacks(), vec![]);
+}
+
+/// Storage buffers and shared memory that every adapter grants.
+#[test]
+fn needs_are_what_every_adapter_has() {
+    for operation in FUSED {
+        let needs = operation.cube.unwrap();
+        assert!(needs.bindings <= 7, "{}", operation.name);
+        assert!(needs.shared_memory_bytes <= 16_384 && needs.units <= 256, "{}", operation.name);
+    }
 }

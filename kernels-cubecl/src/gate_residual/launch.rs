@@ -14,7 +14,7 @@ use crate::{
     rows::RowMap,
 };
 
-pub(super) const OPERATION: Operation = Operation {
+pub(crate) const OPERATION: Operation = Operation {
     name: "gate_residual",
     cube: Some(Needs { bindings: 4, shared_memory_bytes: 0, units: FLAT_UNITS, plane_ops: false }),
     twin: true,

@@ -8,7 +8,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*};
 
 use crate::{KernelError, Road, dispatch::road_for, rows::RowMap};
-use launch::{GateResidual, OPERATION};
+use launch::GateResidual;
+pub(crate) use launch::OPERATION;
 
 /// `x + y * gate`, in f32 inside; the dtype of `x`. In the place of `x` if nobody else holds it.
 ///

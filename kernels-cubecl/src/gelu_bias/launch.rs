@@ -13,7 +13,7 @@ use crate::{
     cube::{FLAT_UNITS, flat_cubes, in_place, vector_size},
 };
 
-pub(super) const OPERATION: Operation = Operation {
+pub(crate) const OPERATION: Operation = Operation {
     name: "gelu_bias",
     cube: Some(Needs { bindings: 3, shared_memory_bytes: 0, units: FLAT_UNITS, plane_ops: false }),
     twin: true,

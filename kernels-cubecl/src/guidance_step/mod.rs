@@ -8,7 +8,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*, tensor::DType};
 
 use crate::{KernelError, Road, dispatch::road_for};
-use launch::{GuidanceStep as _, OPERATION};
+use launch::GuidanceStep as _;
+pub(crate) use launch::OPERATION;
 
 /// The scalars of [`guidance_step`].
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use crate::{
     rows::RowMap,
 };
 
-pub(super) const OPERATION: Operation = Operation {
+pub(crate) const OPERATION: Operation = Operation {
     name: "norm_modulate",
     cube: Some(Needs {
         bindings: 4,

@@ -8,7 +8,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*, tensor::module};
 
 use crate::{KernelError, Road, dispatch::road_for, rows::RowMap};
-use launch::{NormModulate, OPERATION};
+use launch::NormModulate;
+pub(crate) use launch::OPERATION;
 
 /// `layer_norm(x) * (1 + scale) + shift` over the last axis, in f32 inside; the dtype of `x`.
 ///

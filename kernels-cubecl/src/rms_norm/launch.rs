@@ -5,7 +5,7 @@ use burn::backend::{Backend, Cube, Flex, TensorMetadata, backend_extension, tens
 use super::cpu;
 use crate::{Operation, rms_norm_rope::launch as rope};
 
-pub(super) const OPERATION: Operation = Operation { name: "rms_norm", ..rope::OPERATION };
+pub(crate) const OPERATION: Operation = Operation { name: "rms_norm", ..rope::OPERATION };
 
 /// See [`crate::rms_norm`].
 #[backend_extension(Cube, Flex)]

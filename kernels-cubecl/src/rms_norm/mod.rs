@@ -7,7 +7,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*};
 
 use crate::{KernelError, Road, dispatch::road_for};
-use launch::{OPERATION, RmsNorm};
+pub(crate) use launch::OPERATION;
+use launch::RmsNorm;
 
 /// `x / sqrt(mean(x²) + eps) * weight` over the last axis, in f32 inside; the dtype of `x`.
 ///

@@ -9,7 +9,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*, tensor::DType};
 
 use crate::{KernelError, Road, RopeTable, dispatch::road_for, rms_norm};
-use launch::{Form, OPERATION, RmsNormRope};
+pub(crate) use launch::OPERATION;
+use launch::{Form, RmsNormRope};
 
 /// [`rms_norm`](crate::rms_norm) of `x`, split in `heads`, rotated by `table` if there is one, as `dtype` in the
 /// layout attention takes; f32 inside.

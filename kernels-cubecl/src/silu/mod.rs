@@ -8,7 +8,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*};
 
 use crate::{Road, dispatch::road_for};
-use launch::{OPERATION, Silu};
+pub(crate) use launch::OPERATION;
+use launch::Silu;
 
 /// `x / (1 + exp(-x))`, in f32 inside; shape and dtype of `x`. In the place of `x` if nobody else holds it.
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
