@@ -5,7 +5,11 @@ pub mod kernel;
 mod launch;
 pub mod reference;
 
-use burn::{backend::Dispatch, prelude::*, tensor::module};
+use burn::{
+    backend::Dispatch,
+    prelude::*,
+    tensor::{DType, module},
+};
 
 use crate::{KernelError, Road, dispatch::road_for, rows::RowMap};
 use launch::NormModulate;
@@ -20,11 +24,15 @@ pub(crate) use launch::OPERATION;
 /// If the shapes do not fit together.
 pub fn norm_modulate(x: Tensor<3>, scale: Tensor<3>, shift: Tensor<3>, eps: f64) -> Tensor<3> {
     let rows = check(&x, &scale, &shift).unwrap_or_else(|error| panic!("{error}"));
-    let dtypes = [x.dtype(), scale.dtype(), shift.dtype()];
+    let (scale, shift) = match scale.dtype() == shift.dtype() {
+        true => (scale, shift),
+        false => (scale.cast(DType::F32), shift.cast(DType::F32)),
+    };
+    let dtypes = [x.dtype(), scale.dtype()];
     match road_for(&OPERATION, &x.device(), &dtypes, x.shape().num_elements()) {
         Road::Custom => Tensor::from_dispatch(Dispatch::norm_modulate(
             x.into_dispatch(),
-            scale.cast(shift.dtype()).into_dispatch(),
+            scale.into_dispatch(),
             shift.into_dispatch(),
             rows,
             eps as f32,

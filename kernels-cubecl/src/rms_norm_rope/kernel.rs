@@ -59,19 +59,32 @@ pub fn rms_norm_rope_kernel<X: Float, W: Float, O: Float, N: Size>(
             let within = at % head_vectors;
             let mut y = values[k] * scale * Vector::<f32, N>::cast_from(weight[at]);
             if comptime!(rotate) {
-                let first = (token * head_vectors + within) * pairs;
-                #[unroll]
-                for p in 0..pairs {
-                    let c = cos[first + p];
-                    let s = sin[first + p];
-                    let re = y.extract(comptime!(2 * p));
-                    let im = y.extract(comptime!(2 * p + 1));
-                    y.insert(comptime!(2 * p), re * c - im * s);
-                    y.insert(comptime!(2 * p + 1), re * s + im * c);
-                }
+                y = rotated::<N>(y, cos, sin, (token * head_vectors + within) * pairs, pairs);
             }
             let place = (item * heads + head) * length as usize + token;
             out[place * head_vectors + within] = Vector::cast_from(y);
         }
     }
+}
+
+/// `y` with its `pairs` turned by the angles from `first` on.
+#[cube]
+fn rotated<N: Size>(
+    y: Vector<f32, N>,
+    cos: &[f32],
+    sin: &[f32],
+    first: usize,
+    #[comptime] pairs: usize,
+) -> Vector<f32, N> {
+    let mut turned = y;
+    #[unroll]
+    for p in 0..pairs {
+        let c = cos[first + p];
+        let s = sin[first + p];
+        let re = y.extract(comptime!(2 * p));
+        let im = y.extract(comptime!(2 * p + 1));
+        turned.insert(comptime!(2 * p), re * c - im * s);
+        turned.insert(comptime!(2 * p + 1), re * s + im * c);
+    }
+    turned
 }
