@@ -102,6 +102,23 @@ pub fn road(operation: &Operation, device: &Device, dtypes: &[DType]) -> Road {
     }
 }
 
+/// [`road`] for an operation on `elements` elements; the kernels count them in 32 bits, and do not start for none.
+pub fn road_for(operation: &Operation, device: &Device, dtypes: &[DType], elements: usize) -> Road {
+    let (kind, limit) = (DeviceCaps::of(device).kind, u32::MAX.into());
+    match elements as u64 {
+        0 => operation.second(kind),
+        needed if kind == DeviceKind::Cube && needed > limit => {
+            let what = "elements in one tensor";
+            fall_back(
+                operation,
+                device,
+                &KernelError::LimitExceeded { operation: operation.name, what, needed, limit },
+            )
+        }
+        _ => road(operation, device, dtypes),
+    }
+}
+
 /// The road instead of the custom one that `cause` bars; the first cause of an operation on a device is told.
 pub fn fall_back(operation: &Operation, device: &Device, cause: &KernelError) -> Road {
     let caps = DeviceCaps::of(device);
