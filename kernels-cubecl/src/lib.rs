@@ -66,12 +66,7 @@ pub mod reference {
 /// The CubeCL kernels themselves, for tools that compile them without a device.
 pub mod kernels {
     pub use crate::{
-        attention::kernel::{Form, Sizes, SizesLaunch, Strides, StridesLaunch, matrix, units},
-        gate_residual::kernel::*,
-        gelu_bias::kernel::*,
-        guidance_step::kernel::*,
-        norm_modulate::kernel::*,
-        rms_norm_rope::kernel::*,
-        silu::kernel::*,
+        attention::kernel as attention, gate_residual::kernel::*, gelu_bias::kernel::*,
+        guidance_step::kernel::*, norm_modulate::kernel::*, rms_norm_rope::kernel::*, silu::kernel::*,
     };
 }

@@ -5,10 +5,11 @@ pub mod units;
 
 use cubecl::prelude::*;
 
-use super::window::Window;
-
 /// Queries of a cube.
 pub const TILE: usize = 64;
+
+/// Stands for any larger size of a window; sums of it and a position stay below 2^32.
+pub const FAR: usize = 1 << 30;
 
 /// Stands for the score of a key that is not seen; finite, as fast math may take infinity for anything.
 pub(super) const HIDDEN: f32 = -1.0e30;
@@ -43,6 +44,9 @@ pub struct Sizes {
     /// This launch works on blocks `first..end` of all heads of all batches.
     pub first: u32,
     pub end: u32,
+    /// Of the window, at most [`FAR`] each.
+    pub size: u32,
+    pub sink: u32,
 }
 
 /// What a kernel is compiled for.
@@ -51,7 +55,8 @@ pub struct Form {
     /// Width of a head.
     pub d: usize,
     pub rotate: bool,
-    pub window: Option<Window>,
+    /// Whether each query sees the keys of a window alone.
+    pub window: bool,
 }
 
 /// `x`, channels `at..` of a row, rotated by the position `token` if the form rotates.
@@ -79,41 +84,37 @@ pub(super) fn rotated<N: Size>(
     y
 }
 
-/// The key position of a query: see [`Window`].
+/// The key position of a query: see [`Window`](crate::Window).
 #[cube]
-pub(super) fn position(row: usize, lq: usize, lk: usize) -> usize {
-    let shifted = row + lk;
-    min(max(shifted, lq) - lq, lk - 1)
+pub(super) fn position(row: usize, sizes: &Sizes) -> usize {
+    let lk = sizes.lk as usize;
+    let lq = sizes.lq as usize;
+    min(max(row + lk, lq) - lq, lk - 1)
 }
 
-/// [`Window::sees`] on the device.
+/// Whether the window shows `key` to query `row`.
 #[cube]
-pub(super) fn sees(row: usize, key: usize, lq: usize, lk: usize, #[comptime] form: Form) -> bool {
-    let size = comptime!(extent(form.window).0);
-    let sink = comptime!(extent(form.window).1);
-    let at = position(row, lq, lk);
-    key < sink || (key < at + size && at < key + size)
+pub(super) fn sees(row: usize, key: usize, sizes: &Sizes) -> bool {
+    let size = sizes.size as usize;
+    let at = position(row, sizes);
+    key < sizes.sink as usize || (key < at + size && at < key + size)
 }
 
-/// [`Window::reaches`] on the device, for a tile of queries and `keys` keys from `key` on; always, without a window.
+/// Whether the window shows any of `keys` keys from `key` on to a tile of queries; always, without a window.
 #[cube]
 pub(super) fn reaches(
     row: usize,
     key: usize,
     #[comptime] keys: usize,
-    lq: usize,
-    lk: usize,
+    sizes: &Sizes,
     #[comptime] form: Form,
 ) -> bool {
-    let size = comptime!(extent(form.window).0);
-    let sink = comptime!(extent(form.window).1);
-    let first = position(row, lq, lk);
-    let last = position(row + TILE - 1, lq, lk);
-    key < sink || (key < last + size && first < key + keys - 1 + size)
-}
-
-/// Reach and sink of a window, small enough that sums of them and a position do not overflow.
-fn extent(window: Option<Window>) -> (usize, usize) {
-    let most = 1 << 30;
-    window.map_or((most, 0), |window| (window.size.clamp(1, most), window.sink.min(most)))
+    let mut reached = true;
+    if comptime!(form.window) {
+        let size = sizes.size as usize;
+        let first = position(row, sizes);
+        let last = position(row + TILE - 1, sizes);
+        reached = key < sizes.sink as usize || (key < last + size && first < key + keys - 1 + size);
+    }
+    reached
 }

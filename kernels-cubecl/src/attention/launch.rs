@@ -15,7 +15,7 @@ use cubecl::prelude::*;
 use super::{
     AttentionShape, Window, cpu,
     kernel::{
-        Form, SizesLaunch, StridesLaunch, TILE,
+        FAR, Form, SizesLaunch, StridesLaunch, TILE,
         matrix::{self, PLANES, Units, matrix_attention_kernel},
         units::{self, SIDE, attention_kernel},
     },
@@ -134,7 +134,7 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
     let AttentionShape { batch, heads, lq, d, .. } = shape;
     let out_shape = [batch, lq, heads, d].into();
     let out = empty_device_contiguous_dtype(q.client.clone(), q.device.clone(), out_shape, q.dtype);
-    let form = Form { d, rotate: tables.is_some(), window };
+    let form = Form { d, rotate: tables.is_some(), window: window.is_some() };
     // Without a rotation nothing reads the tables, but a kernel's arguments are fixed.
     let [cos, sin] = tables.unwrap_or_else(|| [q.clone(), q.clone()]);
     let caps = DeviceCaps::from_properties(out.client.properties(), out.client.name());
@@ -145,8 +145,8 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
             .expect("launches hold no more cubes than the device allows");
         let cubes = CubeCount::Static(x, y, z);
         match units {
-            Some(units) => operands.launch_matrix(shape, form, units, range, cubes),
-            None => operands.launch_units(shape, form, range, cubes),
+            Some(units) => operands.launch_matrix(sizes(shape, range, window), form, units, cubes),
+            None => operands.launch_units(sizes(shape, range, window), form, cubes),
         }
     }
     out
@@ -187,7 +187,7 @@ struct Operands {
 }
 
 impl Operands {
-    fn launch_units(&self, shape: AttentionShape, form: Form, blocks: Range<usize>, cubes: CubeCount) {
+    fn launch_units(&self, sizes: SizesLaunch, form: Form, cubes: CubeCount) {
         let vector = if form.d.is_multiple_of(4) { 4 } else { 2 };
         // SAFETY: rows are read and written below `lq` and `lk`, channels below `d`, tables where the form rotates.
         unsafe {
@@ -205,22 +205,15 @@ impl Operands {
                 strides(&self.q, vector),
                 strides(&self.k, vector),
                 strides(&self.v, vector),
-                sizes(shape, blocks),
-                (shape.d as f32).powf(-0.5),
+                sizes,
+                (form.d as f32).powf(-0.5),
                 form,
                 dtype_to_storage_type(self.out.dtype),
             );
         }
     }
 
-    fn launch_matrix(
-        &self,
-        shape: AttentionShape,
-        form: Form,
-        units: Units,
-        blocks: Range<usize>,
-        cubes: CubeCount,
-    ) {
+    fn launch_matrix(&self, sizes: SizesLaunch, form: Form, units: Units, cubes: CubeCount) {
         let vector = 4;
         // SAFETY: as above; `matrix_units` chose what the device offers and the width allows.
         unsafe {
@@ -238,8 +231,8 @@ impl Operands {
                 strides(&self.q, vector),
                 strides(&self.k, vector),
                 strides(&self.v, vector),
-                sizes(shape, blocks),
-                (shape.d as f32).powf(-0.5),
+                sizes,
+                (form.d as f32).powf(-0.5),
                 form,
                 units,
                 dtype_to_storage_type(self.out.dtype),
@@ -248,12 +241,13 @@ impl Operands {
     }
 }
 
-fn sizes(shape: AttentionShape, blocks: Range<usize>) -> SizesLaunch {
+fn sizes(shape: AttentionShape, blocks: Range<usize>, window: Option<Window>) -> SizesLaunch {
     let per_head = shape.lq.div_ceil(TILE);
+    let (size, sink) = window.map_or((FAR, 0), |w| (w.size.clamp(1, FAR), w.sink.min(FAR)));
     // Below 2^32, as the elements are.
-    let [heads, lq, lk, per_head, first, end] =
-        [shape.heads, shape.lq, shape.lk, per_head, blocks.start, blocks.end].map(|n| n as u32);
-    SizesLaunch::new(heads, lq, lk, per_head, first, end)
+    let [heads, lq, lk, per_head] = [shape.heads, shape.lq, shape.lk, per_head].map(|n| n as u32);
+    let [first, end, size, sink] = [blocks.start, blocks.end, size, sink].map(|n| n as u32);
+    SizesLaunch::new(heads, lq, lk, per_head, first, end, size, sink)
 }
 
 fn strides(x: &CubeTensor, vector: usize) -> StridesLaunch {

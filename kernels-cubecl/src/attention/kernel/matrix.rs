@@ -114,7 +114,7 @@ pub fn matrix_attention_kernel<F: Float, N: Size>(
     let mut sum = 0.0f32;
     for key_block in 0..(lk + KEYS - 1) / KEYS {
         let key = key_block * KEYS;
-        if reaches(row, key, KEYS, lq, lk, form) {
+        if reaches(row, key, KEYS, &sizes, form) {
             sync_cube();
             let start = k_strides.start(batch, head);
             let at = Rows { start, token_stride: k_strides.token, first: key, rows: lk };
@@ -139,15 +139,15 @@ pub fn matrix_attention_kernel<F: Float, N: Size>(
             sync_cube();
             score::<F>(&queries, &operands, plane, &mut scores, d, units);
             sync_cube();
-            let own = Own { row, key, lq, lk };
-            let new_max = raised(&scores, &own, max_seen, form, units);
+            let own = Own { row, key };
+            let new_max = raised(&scores, &own, max_seen, &sizes, form, units);
             let factor = max(max_seen - new_max, MIN_EXPONENT).exp();
             if new_max > max_seen {
                 rises[key_block % 2] = 1;
             }
             factors[own_row(units)] = factor;
             max_seen = new_max;
-            sum = sum * factor + weigh::<F>(&scores, &own, new_max, &mut weights, form, units);
+            sum = sum * factor + weigh::<F>(&scores, &own, new_max, &mut weights, &sizes, form, units);
             sync_cube();
             if rises[key_block % 2] == 1 {
                 rescale(&mut result, &factors, plane, &mut scores, d, units);
@@ -201,8 +201,6 @@ struct Rows {
 struct Own {
     row: usize,
     key: usize,
-    lq: usize,
-    lk: usize,
 }
 
 /// Brings `count` rows into lines `line..` of shared memory: rotated if asked, times `scale`, zero beyond the
@@ -360,6 +358,7 @@ fn raised(
     scores: &Shared<[f32]>,
     own: &Own,
     max_seen: f32,
+    sizes: &Sizes,
     #[comptime] form: Form,
     #[comptime] units: Units,
 ) -> f32 {
@@ -367,7 +366,7 @@ fn raised(
     let mut highest = f32::new(HIDDEN);
     #[unroll]
     for key in 0..KEYS {
-        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, form);
+        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, sizes, form);
         highest = max(highest, score);
     }
     select(highest > max_seen + SLACK, highest, max_seen)
@@ -375,10 +374,10 @@ fn raised(
 
 /// `score`, or the score that stands for a key the query does not see.
 #[cube]
-fn visible(score: f32, own: &Own, line: usize, key: usize, #[comptime] form: Form) -> f32 {
-    let mut seen = own.key + key < own.lk;
-    if comptime!(form.window.is_some()) {
-        seen = seen && sees(own.row + line, own.key + key, own.lq, own.lk, form);
+fn visible(score: f32, own: &Own, line: usize, key: usize, sizes: &Sizes, #[comptime] form: Form) -> f32 {
+    let mut seen = own.key + key < sizes.lk as usize;
+    if comptime!(form.window) {
+        seen = seen && sees(own.row + line, own.key + key, sizes);
     }
     select(seen, score, f32::new(HIDDEN))
 }
@@ -390,6 +389,7 @@ fn weigh<F: Float>(
     own: &Own,
     max_seen: f32,
     weights: &mut Shared<[F]>,
+    sizes: &Sizes,
     #[comptime] form: Form,
     #[comptime] units: Units,
 ) -> f32 {
@@ -399,7 +399,7 @@ fn weigh<F: Float>(
     #[unroll]
     for step in 0..comptime!(KEYS / share) {
         let key = UNIT_POS_X as usize % share + step * share;
-        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, form);
+        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, sizes, form);
         let weight = F::cast_from(max(score - max_seen, MIN_EXPONENT).exp());
         weights[line * WEIGHT_PITCH + key] = weight;
         sum += f32::cast_from(weight);

@@ -74,7 +74,7 @@ pub fn attention_kernel<F: Float, N: Size>(
 
     for key_block in 0..(lk + TILE - 1) / TILE {
         let key = key_block * TILE;
-        if reaches(row, key, TILE, lq, lk, form) {
+        if reaches(row, key, TILE, &sizes, form) {
             let mut scores = Array::<Four>::new(4usize);
             for piece in 0..comptime!(d.div_ceil(PIECE)) {
                 let channel = piece * PIECE;
@@ -88,7 +88,7 @@ pub fn attention_kernel<F: Float, N: Size>(
                 sync_cube();
                 multiply(&stage, tx, ty, &mut scores);
             }
-            hide(&mut scores, row + 4 * ty, key + 4 * tx, lq, lk, form);
+            hide(&mut scores, row + 4 * ty, key + 4 * tx, &sizes, form);
             let new_max = max(max_seen, row_max(&scores, tx, ty, &mut shared_max));
             let factor = weight(max_seen - new_max);
             max_seen = new_max;
@@ -326,17 +326,17 @@ fn load_values<F: Float, N: Size>(
 
 /// Hides keys beyond the last, and those outside each query's window.
 #[cube]
-fn hide(scores: &mut Array<Four>, row: usize, key: usize, lq: usize, lk: usize, #[comptime] form: Form) {
+fn hide(scores: &mut Array<Four>, row: usize, key: usize, sizes: &Sizes, #[comptime] form: Form) {
     #[unroll]
     for j in 0..4usize {
-        if key + j >= lk {
+        if key + j >= sizes.lk as usize {
             scores[j] = Four::new(HIDDEN);
         }
-        if comptime!(form.window.is_some()) {
+        if comptime!(form.window) {
             let mut kept = scores[j];
             #[unroll]
             for r in 0..4usize {
-                if !sees(row + r, key + j, lq, lk, form) {
+                if !sees(row + r, key + j, sizes) {
                     kept.insert(r, HIDDEN);
                 }
             }
