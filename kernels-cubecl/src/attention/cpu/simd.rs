@@ -1,5 +1,10 @@
 //! The inner loops: a register tile of a matrix product, and a softmax that continues from the keys seen before.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "accumulators stay in registers only when indexed by constants"
+)]
+
 use pulp::Simd;
 
 /// Below this base-2 exponent a weight is zero for every sum in f32 that holds a one.

@@ -5,6 +5,13 @@
 //! rises: instead a row keeps the maximum it has until another is [`SLACK`] above it, which after the first blocks
 //! hardly happens. Weights then exceed one, up to e^8, which f16 holds as precisely as any.
 
+#![allow(clippy::too_many_arguments, reason = "a kernel has no state but its arguments")]
+#![allow(
+    clippy::manual_div_ceil,
+    clippy::manual_range_contains,
+    reason = "CubeCL expands operators, not std methods"
+)]
+
 use cubecl::{cmma, prelude::*};
 
 use super::{Form, HIDDEN, MIN_EXPONENT, Sizes, Strides, TILE, reaches, rotated, sees};

@@ -4,6 +4,13 @@
 //! through shared memory in pieces of 16 channels (queries, keys) or 16 keys (values). Only barriers of the whole
 //! cube are used, so that the plane size does not matter.
 
+#![allow(clippy::too_many_arguments, reason = "a kernel has no state but its arguments")]
+#![allow(
+    clippy::manual_div_ceil,
+    clippy::manual_range_contains,
+    reason = "CubeCL expands operators, not std methods"
+)]
+
 use cubecl::prelude::*;
 
 use super::{Form, HIDDEN, MIN_EXPONENT, Sizes, Strides, TILE, reaches, rotated, sees};
