@@ -2,7 +2,7 @@
 //!
 //! Queries, and the result in f32, stay in the planes' matrix registers. How those are laid out is the device's
 //! secret, so scores and weights pass through shared memory. The result would have to as well each time a maximum
-//! rises: instead a row keeps the maximum it has until another is [`SLACK`] above it, which after the first blocks
+//! rises: instead a row keeps the maximum it has until another is a slack above it, which after the first blocks
 //! hardly happens. Weights then exceed one, up to e^8, which f16 holds as precisely as any.
 
 #![allow(clippy::too_many_arguments, reason = "a kernel has no state but its arguments")]
@@ -12,9 +12,12 @@
     reason = "CubeCL expands operators, not std methods"
 )]
 
+mod softmax;
+
 use cubecl::{cmma, prelude::*};
 
-use super::{Form, HIDDEN, MIN_EXPONENT, Sizes, Strides, TILE, reaches, rotated, sees};
+use super::{Form, HIDDEN, MIN_EXPONENT, Sizes, Strides, TILE, reaches, rotated};
+use softmax::{Own, own_row, raised, row_total, weigh};
 
 /// Planes of a cube.
 pub const PLANES: usize = 4;
@@ -34,9 +37,6 @@ const SCORE_PITCH: usize = KEYS + 4;
 
 /// Halves from one row of weights to the next.
 const WEIGHT_PITCH: usize = KEYS + PAD;
-
-/// How far a score may exceed the maximum its weight is taken against.
-const SLACK: f32 = 8.0;
 
 /// Edge of the blocks in which the result passes through shared memory.
 const BLOCK: usize = 16;
@@ -203,13 +203,6 @@ struct Rows {
     rows: usize,
 }
 
-/// The block of queries and keys a unit works on.
-#[derive(CubeType, Clone, Copy)]
-struct Own {
-    row: usize,
-    key: usize,
-}
-
 /// Brings `count` rows into lines `line..` of shared memory: rotated if asked, times `scale`, zero beyond the
 /// operand's rows.
 #[cube]
@@ -353,67 +346,6 @@ fn score<F: Float>(
     }
 }
 
-/// The row of the cube this unit works on, with the others of its plane that share it.
-#[cube]
-fn own_row(#[comptime] units: Units) -> usize {
-    UNIT_POS_Y as usize * ROWS + UNIT_POS_X as usize / comptime!(units.plane / ROWS)
-}
-
-/// The maximum to weigh the own row's scores against: as it was, or the row's if that is more than the slack above.
-#[cube]
-fn raised(
-    scores: &Shared<[f32]>,
-    own: &Own,
-    max_seen: f32,
-    sizes: &Sizes,
-    #[comptime] form: Form,
-    #[comptime] units: Units,
-) -> f32 {
-    let line = own_row(units);
-    let mut highest = f32::new(HIDDEN);
-    #[unroll]
-    for key in 0..KEYS {
-        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, sizes, form);
-        highest = max(highest, score);
-    }
-    select(highest > max_seen + SLACK, highest, max_seen)
-}
-
-/// `score`, or the score that stands for a key the query does not see.
-#[cube]
-fn visible(score: f32, own: &Own, line: usize, key: usize, sizes: &Sizes, #[comptime] form: Form) -> f32 {
-    let mut seen = own.key + key < sizes.lk as usize;
-    if comptime!(form.window) {
-        seen = seen && sees(own.row + line, own.key + key, sizes);
-    }
-    select(seen, score, f32::new(HIDDEN))
-}
-
-/// Writes the weights of this unit's share of its row, and returns their sum as f16 rounds them.
-#[cube]
-fn weigh<F: Float>(
-    scores: &Shared<[f32]>,
-    own: &Own,
-    max_seen: f32,
-    weights: &mut Shared<[F]>,
-    sizes: &Sizes,
-    #[comptime] form: Form,
-    #[comptime] units: Units,
-) -> f32 {
-    let share = comptime!(units.plane / ROWS);
-    let line = own_row(units);
-    let mut sum = 0.0f32;
-    #[unroll]
-    for step in 0..comptime!(KEYS / share) {
-        let key = UNIT_POS_X as usize % share + step * share;
-        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, sizes, form);
-        let weight = F::cast_from(max(score - max_seen, MIN_EXPONENT).exp());
-        weights[line * WEIGHT_PITCH + key] = weight;
-        sum += f32::cast_from(weight);
-    }
-    sum
-}
-
 /// Multiplies each row of the result by its factor, by way of shared memory.
 #[cube]
 fn rescale(
@@ -525,19 +457,4 @@ fn add_values<F: Float>(
             }
         }
     }
-}
-
-/// The sum of `own` over the units that share a row, by way of the scores' memory.
-#[cube]
-fn row_total(own: f32, scores: &mut Shared<[f32]>, #[comptime] units: Units) -> f32 {
-    let share = comptime!(units.plane / ROWS);
-    let line = own_row(units);
-    scores[line * SCORE_PITCH + UNIT_POS_X as usize % share] = own;
-    sync_cube();
-    let mut total = 0.0f32;
-    #[unroll]
-    for part in 0..share {
-        total += scores[line * SCORE_PITCH + part];
-    }
-    total
 }
