@@ -24,5 +24,5 @@ pub(super) fn gelu(x: FlexTensor) -> FlexTensor {
 #[inline(always)]
 fn one(x: f32) -> f32 {
     // sqrt(8 / π), and 0.044715 times that.
-    x * sigmoid((x * x * 0.071_354_81 + 1.595_769_1) * x)
+    x * sigmoid((x * x * 0.071_354_81 + 1.595_769) * x)
 }
