@@ -39,40 +39,81 @@ pub(crate) fn rows_per_piece(width: usize) -> usize {
     PIECE.div_ceil(width.max(1))
 }
 
-/// Applies `f` to the index and the elements of every row of `width`; see [`map_pieces`].
-pub(crate) fn map_rows(x: FlexTensor, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> FlexTensor {
-    let rows = rows_per_piece(width);
-    cut(x, rows * width, |start, piece| {
-        let first = start / width;
-        piece.chunks_exact_mut(width).enumerate().for_each(|(r, row)| f(first + r, row));
-    })
+/// Work that [`wide`] compiles for several instruction sets. Its method must be `#[inline(always)]`, as must be those
+/// of [`PieceWork`] and [`RowWork`]: only what is inlined is compiled anew.
+pub(crate) trait Wide {
+    fn run(self);
 }
 
-/// Applies `f` to every element; see [`map_pieces`].
-pub(crate) fn map_flat(x: FlexTensor, f: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
-    map_pieces(x, |_, piece| piece.iter_mut().for_each(|x| *x = f(*x)))
+/// Work on any part of a tensor.
+pub(crate) trait PieceWork: Sync {
+    /// On `values`, the first of which is number `start` of its tensor.
+    fn apply(&self, start: usize, values: &mut [f32]);
 }
 
-/// Applies `f` to the first index and the elements of every piece of `x`, on all threads: in place if nobody else
-/// holds `x`, else on a copy that is made piece by piece. Keeps the dtype.
-pub(crate) fn map_pieces(x: FlexTensor, f: impl Fn(usize, &mut [f32]) + Sync) -> FlexTensor {
-    cut(x, PIECE, f)
+/// Work on one row at a time.
+pub(crate) trait RowWork: Sync {
+    /// On row number `r`.
+    fn apply(&self, r: usize, row: &mut [f32]);
 }
 
-fn cut(x: FlexTensor, piece: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> FlexTensor {
+/// Whole rows of `width`, each by itself.
+struct Rows<W> {
+    width: usize,
+    work: W,
+}
+
+impl<W: RowWork> PieceWork for Rows<W> {
+    #[inline(always)]
+    fn apply(&self, start: usize, values: &mut [f32]) {
+        let first = start / self.width;
+        for (r, row) in values.chunks_exact_mut(self.width).enumerate() {
+            self.work.apply(first + r, row);
+        }
+    }
+}
+
+/// Work and a piece to do it on.
+struct Piece<'a, W> {
+    work: &'a W,
+    start: usize,
+    values: &'a mut [f32],
+}
+
+impl<W: PieceWork> Wide for Piece<'_, W> {
+    #[inline(always)]
+    fn run(self) {
+        self.work.apply(self.start, self.values);
+    }
+}
+
+/// Applies `work` to every row of `width`; see [`map_pieces`].
+pub(crate) fn map_rows(x: FlexTensor, width: usize, work: impl RowWork) -> FlexTensor {
+    map(x, rows_per_piece(width) * width, &Rows { width, work })
+}
+
+/// Applies `work` to all of `x` in pieces, on all threads: in place if nobody else holds `x`, else on a copy that is
+/// made piece by piece. Keeps the dtype.
+pub(crate) fn map_pieces(x: FlexTensor, work: impl PieceWork) -> FlexTensor {
+    map(x, PIECE, &work)
+}
+
+fn map(x: FlexTensor, piece: usize, work: &impl PieceWork) -> FlexTensor {
     let dtype = x.dtype();
     let mut x = dense(x);
     let whole = x.layout().num_elements() * size_of::<f32>() == x.bytes().len();
     match x.try_storage_mut::<f32>() {
         Some(values) if whole => {
             let pieces = values.par_chunks_mut(piece).enumerate();
-            pieces.for_each(|(n, piece_of_x)| wide(|| f(n * piece, piece_of_x)));
+            pieces.for_each(|(n, values)| wide(Piece { work, start: n * piece, values }));
             cast(x, dtype)
         }
         _ => {
             let values = new_values(x.layout().num_elements(), |out| {
                 let pieces = out.par_chunks_mut(piece).zip(elements(&x).par_chunks(piece)).enumerate();
-                pieces.for_each(|(n, (out, x))| wide(|| f(n * piece, out.write_copy_of_slice(x))));
+                pieces.for_each(|(n, (out, x))| {
+                    wide(Piece { work, start: n * piece, values: out.write_copy_of_slice(x) });
+                });
             });
             tensor(values, x.layout().shape().to_vec(), dtype)
         }
@@ -128,18 +169,17 @@ fn exp(x: f32) -> f32 {
     poly * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
-/// Runs `f`, compiled for the widest vector instructions this processor has.
-#[inline]
-pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
+/// Runs `work`, compiled for the widest vector instructions this processor has.
+pub(crate) fn wide<W: Wide>(work: W) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
-        fn avx512<R>(f: impl FnOnce() -> R) -> R {
-            f()
+        fn avx512<W: Wide>(work: W) {
+            work.run();
         }
         #[target_feature(enable = "avx2")]
-        fn avx2<R>(f: impl FnOnce() -> R) -> R {
-            f()
+        fn avx2<W: Wide>(work: W) {
+            work.run();
         }
         let avx512_detected = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512vl")
@@ -147,14 +187,14 @@ pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
             && is_x86_feature_detected!("avx512dq");
         if avx512_detected {
             // SAFETY: all four were detected.
-            return unsafe { avx512(f) };
+            return unsafe { avx512(work) };
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: it was detected.
-            return unsafe { avx2(f) };
+            return unsafe { avx2(work) };
         }
     }
-    f()
+    work.run();
 }
 
 #[cfg(test)]
@@ -180,7 +220,7 @@ mod tests {
         for length in [0, 1, 31, 32, 33, 100] {
             let values: Vec<f32> = (0..length).map(|k| k as f32).collect();
             let expected: f32 = values.iter().map(|v| 2.0 * v).sum();
-            assert_eq!(wide(|| sum(&values, |v| 2.0 * v)), expected);
+            assert_eq!(sum(&values, |v| 2.0 * v), expected);
         }
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn cube_counts_hold_all_cubes_within_the_limits() {
         for cubes in [1, 2, 65_535, 65_536, 100_000, 65_535 * 65_535, 65_535 * 65_535 + 1] {
-            let [x, y, z] = cube_count(cubes, WEB).unwrap();
+            let [x, y, z] = cube_count(cubes, WEB).expect("within the limits");
             let held: u64 = [x, y, z].iter().map(|&n| u64::from(n)).product();
             assert!(
                 held >= cubes && held - cubes < u64::from(y) * u64::from(z) + u64::from(x) * u64::from(y)

@@ -24,7 +24,7 @@ pub fn gelu_bias_kernel<X: Float, B: Float, N: Size>(
         value += Vector::<f32, N>::cast_from(bias[at % vectors as usize]);
     }
     // sqrt(8 / π), and 0.044715 times that.
-    let linear = Vector::<f32, N>::new(1.595_769_1f32);
+    let linear = Vector::<f32, N>::new(1.595_769_f32);
     let cubic = Vector::<f32, N>::new(0.071_354_81f32);
     let twice = (value * value * cubic + linear) * value;
     out[at] = Vector::cast_from(value * sigmoid::<N>(twice));

@@ -1,10 +1,13 @@
 //! From tensors to launches of the kernel, or to the twin.
 
-use burn::backend::{
-    Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-    tensor::FloatTensor,
+use burn::{
+    backend::{
+        Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
+        tensor::FloatTensor,
+    },
+    tensor::Shape,
 };
-use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::{cpu, kernel::gelu_bias_kernel};
@@ -54,8 +57,10 @@ fn launch(x: CubeTensor, bias: Option<CubeTensor>) -> CubeTensor {
     let total = elements / size;
     let (out, out_arg) = in_place(&x);
     let biased = bias.is_some();
-    // Unread without a bias, but a kernel's arguments are fixed.
-    let bias = bias.unwrap_or_else(|| x.clone());
+    // Unread without a bias, but a kernel's arguments are fixed; not `x`, which may be written through `out`.
+    let (client, device) = (x.client.clone(), x.device.clone());
+    let unread = || empty_device_contiguous_dtype(client, device, Shape::new([size]), x.dtype);
+    let bias = bias.unwrap_or_else(unread);
     let dtypes = [x.dtype, bias.dtype].map(dtype_to_storage_type);
     // SAFETY: one vector of `x` and `out` per unit below `total`, and one of the bias of their row.
     unsafe {

@@ -3,7 +3,7 @@
 use burn::backend::flex::FlexTensor;
 
 use super::GuidanceStep;
-use crate::host::{dense, elements, map_pieces};
+use crate::host::{PieceWork, dense, elements, map_pieces};
 
 /// See [`crate::guidance_step`].
 pub(super) fn guidance_step(
@@ -14,11 +14,24 @@ pub(super) fn guidance_step(
 ) -> FlexTensor {
     let (cond, uncond) = (dense(cond), dense(uncond));
     let (cond, uncond) = (elements(&cond), elements(&uncond));
-    let (scale, keep, flow) = (step.scale as f32, step.keep as f32, step.flow as f32);
-    map_pieces(x, |at, piece| {
-        let predictions = cond[at..].iter().zip(&uncond[at..]);
-        for (x, (&cond, &uncond)) in piece.iter_mut().zip(predictions) {
-            *x = keep * *x + flow * (uncond + scale * (cond - uncond));
+    let [scale, keep, flow] = [step.scale, step.keep, step.flow].map(|scalar| scalar as f32);
+    map_pieces(x, Work { cond, uncond, scale, keep, flow })
+}
+
+struct Work<'a> {
+    cond: &'a [f32],
+    uncond: &'a [f32],
+    scale: f32,
+    keep: f32,
+    flow: f32,
+}
+
+impl PieceWork for Work<'_> {
+    #[inline(always)]
+    fn apply(&self, start: usize, values: &mut [f32]) {
+        let predictions = self.cond[start..].iter().zip(&self.uncond[start..]);
+        for (x, (&cond, &uncond)) in values.iter_mut().zip(predictions) {
+            *x = self.keep * *x + self.flow * (uncond + self.scale * (cond - uncond));
         }
-    })
+    }
 }

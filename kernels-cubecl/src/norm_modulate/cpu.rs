@@ -3,7 +3,7 @@
 use burn::backend::{TensorMetadata, flex::FlexTensor};
 
 use crate::{
-    host::{dense, elements, map_rows, sum},
+    host::{RowWork, dense, elements, map_rows, sum},
     rows::RowMap,
 };
 
@@ -18,19 +18,27 @@ pub(super) fn norm_modulate(
     let [_, _, width] = x.shape().dims();
     let (scale, shift) = (dense(scale), dense(shift));
     let (scale, shift) = (elements(&scale), elements(&shift));
-    map_rows(x, width, |r, row| {
-        let at = rows.at(r) * width;
-        normalise(row, &scale[at..at + width], &shift[at..at + width], eps);
-    })
+    map_rows(x, width, Work { scale, shift, rows, eps })
 }
 
-#[inline(always)]
-fn normalise(row: &mut [f32], scale: &[f32], shift: &[f32], eps: f32) {
-    let width = row.len() as f32;
-    let mean = sum(row, |v| v) / width;
-    let variance = sum(row, |v| (v - mean) * (v - mean)) / width;
-    let inverse = (variance + eps).sqrt().recip();
-    for ((v, &scale), &shift) in row.iter_mut().zip(scale).zip(shift) {
-        *v = (*v - mean) * inverse * (1.0 + scale) + shift;
+struct Work<'a> {
+    scale: &'a [f32],
+    shift: &'a [f32],
+    rows: RowMap,
+    eps: f32,
+}
+
+impl RowWork for Work<'_> {
+    #[inline(always)]
+    fn apply(&self, r: usize, row: &mut [f32]) {
+        let width = row.len();
+        let at = self.rows.at(r) * width;
+        let (scale, shift) = (&self.scale[at..at + width], &self.shift[at..at + width]);
+        let mean = sum(row, |v| v) / width as f32;
+        let variance = sum(row, |v| (v - mean) * (v - mean)) / width as f32;
+        let inverse = (variance + self.eps).sqrt().recip();
+        for ((v, &scale), &shift) in row.iter_mut().zip(scale).zip(shift) {
+            *v = (*v - mean) * inverse * (1.0 + scale) + shift;
+        }
     }
 }

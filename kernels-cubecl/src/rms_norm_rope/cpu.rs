@@ -6,7 +6,7 @@ use burn::backend::{TensorMetadata, flex::FlexTensor};
 use rayon::prelude::*;
 
 use super::launch::Form;
-use crate::host::{dense, elements, new_values, rows_per_piece, sum, tensor, wide};
+use crate::host::{Wide, dense, elements, new_values, rows_per_piece, sum, tensor, wide};
 
 /// See [`crate::rms_norm_rope`]; `table` holds cosines and sines.
 pub(super) fn rms_norm_rope(
@@ -26,7 +26,7 @@ pub(super) fn rms_norm_rope(
         pieces.into_par_iter().for_each(|Piece { item, first, heads }| {
             let at = (item * l + first) * width;
             let rows = &elements(&x)[at..at + heads[0].len() / head_dim * width];
-            wide(|| norm_rows(rows, elements(&weight), table, first, form.eps, heads));
+            wide(Work { rows, weight: elements(&weight), table, first, eps: form.eps, heads });
         });
     });
     tensor(values, vec![b, form.heads, l, head_dim], form.dtype)
@@ -57,29 +57,34 @@ fn pieces(out: &mut [MaybeUninit<f32>], [b, h, l, d]: [usize; 4], tokens: usize)
     pieces
 }
 
-/// `rows`: `[tokens, width]`, the first one at token `first` of the table.
-#[inline(always)]
-fn norm_rows(
-    rows: &[f32],
-    weight: &[f32],
-    table: Option<(&[f32], &[f32])>,
+struct Work<'a> {
+    /// `[tokens, width]`.
+    rows: &'a [f32],
+    weight: &'a [f32],
+    table: Option<(&'a [f32], &'a [f32])>,
+    /// The token of the first row.
     first: usize,
     eps: f32,
-    mut heads: Vec<&mut [MaybeUninit<f32>]>,
-) {
-    let (width, head_dim) = (weight.len(), weight.len() / heads.len());
-    for (t, row) in rows.chunks_exact(width).enumerate() {
-        let scale = (sum(row, |v| v * v) / width as f32 + eps).sqrt().recip();
-        let token = (first + t) * (head_dim / 2)..(first + t + 1) * (head_dim / 2);
-        for (h, out) in heads.iter_mut().enumerate() {
-            let channels = h * head_dim..(h + 1) * head_dim;
-            let out = &mut out[t * head_dim..(t + 1) * head_dim];
-            let (row, weight) = (&row[channels.clone()], &weight[channels]);
-            match table {
-                Some((cos, sin)) => {
-                    rotated(row, weight, scale, &cos[token.clone()], &sin[token.clone()], out)
+    heads: Vec<&'a mut [MaybeUninit<f32>]>,
+}
+
+impl Wide for Work<'_> {
+    #[inline(always)]
+    fn run(mut self) {
+        let (width, head_dim) = (self.weight.len(), self.weight.len() / self.heads.len());
+        for (t, row) in self.rows.chunks_exact(width).enumerate() {
+            let scale = (sum(row, |v| v * v) / width as f32 + self.eps).sqrt().recip();
+            let token = (self.first + t) * (head_dim / 2)..(self.first + t + 1) * (head_dim / 2);
+            for (h, out) in self.heads.iter_mut().enumerate() {
+                let channels = h * head_dim..(h + 1) * head_dim;
+                let out = &mut out[t * head_dim..(t + 1) * head_dim];
+                let (row, weight) = (&row[channels.clone()], &self.weight[channels]);
+                match self.table {
+                    Some((cos, sin)) => {
+                        rotated(row, weight, scale, &cos[token.clone()], &sin[token.clone()], out);
+                    }
+                    None => scaled(row, weight, scale, out),
                 }
-                None => scaled(row, weight, scale, out),
             }
         }
     }

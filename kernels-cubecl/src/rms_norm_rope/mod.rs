@@ -60,7 +60,7 @@ fn check(
     }
     let Some(table) = table else { return Ok(()) };
     let expected = [length, width / heads / 2];
-    if width / heads % 2 != 0 || [table.cos.dims(), table.sin.dims()] != [expected; 2] {
+    if !(width / heads).is_multiple_of(2) || [table.cos.dims(), table.sin.dims()] != [expected; 2] {
         let detail = format!("a table of {:?} for {expected:?} pairs", table.cos.dims());
         return Err(KernelError::shape(OPERATION.name, detail));
     }
