@@ -1,26 +1,72 @@
 //! Tensor operations the Wan networks are built from, each with a plain-tensor reference.
 //!
 //! Knows shapes, not models. Letters in shapes: b batch, l tokens, h heads, d width, f frames, c channels. Each
-//! operation's `reference` is portable tensor code; [`dispatch`] alone decides what runs on a device.
+//! operation's `reference` is portable tensor code; [`road`] alone decides what runs on a device, by its
+//! [`DeviceCaps`] and the environment variable `WAN_KERNELS` (`reference`, `custom` or `auto`).
 
 mod attention;
+mod caps;
 mod conv3d;
+mod cube;
 mod dispatch;
+mod error;
 mod gate_residual;
+mod gelu_bias;
+mod guidance_step;
+mod host;
 mod norm_modulate;
+mod rms_norm;
+mod rms_norm_rope;
 mod rope3d;
+mod rows;
+mod silu;
+pub mod split;
 
-pub use attention::{SCORE_BUDGET_BYTES, attention};
+pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
+pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
 pub use conv3d::{Conv3dOptions, conv3d};
-pub use dispatch::{Road, dispatch};
+pub use dispatch::{Fallback, Mode, Needs, Operation, Road, fall_back, fallbacks, refuse, road, road_for};
+pub use error::KernelError;
 pub use gate_residual::gate_residual;
-pub use norm_modulate::{norm_modulate, rms_norm};
+pub use gelu_bias::{gelu, gelu_bias};
+pub use guidance_step::{GuidanceStep, guidance_step};
+pub use norm_modulate::norm_modulate;
+pub use rms_norm::rms_norm;
+pub use rms_norm_rope::rms_norm_rope;
 pub use rope3d::{RopeTable, rope3d};
+pub use silu::silu;
+
+/// The operations that are fused for every device, as decisions about them are made.
+pub const FUSED: [Operation; 7] = [
+    gate_residual::OPERATION,
+    gelu_bias::OPERATION,
+    guidance_step::OPERATION,
+    norm_modulate::OPERATION,
+    rms_norm::OPERATION,
+    rms_norm_rope::OPERATION,
+    silu::OPERATION,
+];
 
 /// The portable implementations, for comparison.
 pub mod reference {
     pub use crate::{
-        attention::reference::attention, conv3d::reference::conv3d, gate_residual::reference::gate_residual,
-        norm_modulate::reference::norm_modulate, rope3d::reference::rope3d,
+        attention::reference::{attention, rope_attention, window_attention},
+        conv3d::reference::conv3d,
+        gate_residual::reference::gate_residual,
+        gelu_bias::reference::{gelu, gelu_bias},
+        guidance_step::reference::guidance_step,
+        norm_modulate::reference::norm_modulate,
+        rms_norm::reference::rms_norm,
+        rms_norm_rope::reference::rms_norm_rope,
+        rope3d::reference::rope3d,
+        silu::reference::silu,
+    };
+}
+
+/// The CubeCL kernels themselves, for tools that compile them without a device.
+pub mod kernels {
+    pub use crate::{
+        attention::kernel as attention, gate_residual::kernel::*, gelu_bias::kernel::*,
+        guidance_step::kernel::*, norm_modulate::kernel::*, rms_norm_rope::kernel::*, silu::kernel::*,
     };
 }

@@ -1,14 +1,45 @@
-//! Attention on every device against its definition, at odd sizes and under small budgets.
+//! Attention on every device against its definition: odd sizes, windows, rotation, half precision, small budgets.
 
-use burn::{prelude::*, tensor::activation::softmax};
+use std::sync::Arc;
+
+use burn::{
+    backend::DispatchDevice,
+    prelude::*,
+    tensor::{DType, activation::softmax},
+};
+use cubecl::{
+    CubeKernel,
+    features::MmaConfig,
+    ir::{ElemType, FloatKind},
+    prelude::{BufferArg, CubeCount, CubeDim},
+};
 use testkit::{TestDevice, Tolerance, assert_close, devices, reference_device, tensor};
-use wan_kernels::{attention, reference};
+use wan_kernels::{
+    RopeTable, Window, attention,
+    kernels::attention::{
+        Form, SizesLaunch, StridesLaunch,
+        matrix::{self, PLANES, Units, matrix_attention_kernel},
+        units,
+    },
+    reference, rope_attention, window_attention,
+};
+
+/// Softmax, two products and a rotation with f16 inputs, sums in f32: 2^-11 per rounding, some six roundings deep.
+const F16: Tolerance = Tolerance(3e-3);
 
 /// The definition, with the whole score matrix; on the reference backend.
-fn definition(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Vec<f32> {
-    let scale = (q.dims()[3] as f64).powf(-0.5);
-    let y = softmax(q.matmul(k.swap_dims(2, 3)) * scale, 3).matmul(v);
-    y.into_data().try_to_vec().expect("f32")
+fn definition(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, window: Option<Window>) -> Vec<f32> {
+    let ([_, _, lq, d], lk) = (q.dims(), k.dims()[2]);
+    let mut scores = q.matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5);
+    if let Some(window) = window {
+        let sees = |row: usize, key: usize| {
+            let distance = (row + lk).saturating_sub(lq).min(lk - 1).abs_diff(key);
+            if distance < window.size || key < window.sink { 0.0 } else { -1e30f32 }
+        };
+        let mask: Vec<f32> = (0..lq).flat_map(|row| (0..lk).map(move |key| sees(row, key))).collect();
+        scores = scores + Tensor::from_data(TensorData::new(mask, [1, 1, lq, lk]), &reference_device());
+    }
+    softmax(scores, 3).matmul(v).into_data().try_to_vec().expect("f32")
 }
 
 fn qkv([b, h, lq, lk, d]: [usize; 5], device: &Device) -> [Tensor<4>; 3] {
@@ -19,14 +50,16 @@ fn qkv([b, h, lq, lk, d]: [usize; 5], device: &Device) -> [Tensor<4>; 3] {
     ]
 }
 
-/// The last is long enough for the backend's tiled road.
-const SHAPES: [[usize; 5]; 6] = [
+/// Every length and width that starts, ends or straddles a tile, panel or vector.
+const SHAPES: [[usize; 5]; 8] = [
     [1, 1, 1, 1, 16],
-    [1, 2, 7, 5, 16],
-    [2, 3, 33, 65, 24],
-    [1, 4, 100, 1, 32],
-    [1, 2, 130, 257, 128],
-    [1, 1, 600, 520, 32],
+    [1, 3, 3, 17, 32],
+    [2, 3, 37, 130, 48],
+    [1, 3, 65, 17, 80],
+    [2, 1, 65, 130, 128],
+    [1, 2, 5, 1, 22],
+    [1, 1, 130, 64, 22],
+    [1, 2, 1, 300, 16],
 ];
 
 #[test]
@@ -34,16 +67,111 @@ fn matches_the_definition() {
     for TestDevice { name, device, .. } in &devices() {
         for shape in SHAPES {
             let [q, k, v] = qkv(shape, &reference_device());
-            let expected = definition(q, k, v);
+            let expected = definition(q, k, v, None);
             let [q, k, v] = qkv(shape, device);
             let dims = [shape[0], shape[1], shape[2], shape[4]];
-            assert_close(
-                &format!("{name} {shape:?}"),
-                attention(q, k, v),
-                (&dims, &expected),
-                Tolerance::MODULE,
-            );
+            let what = format!("{name} {shape:?}");
+            assert_close(&what, attention(q, k, v), (&dims, &expected), Tolerance::MODULE);
         }
+    }
+}
+
+/// Heads wider than the kernels take, as in the autoencoders.
+#[test]
+fn wide_heads_take_another_road() {
+    let shape = [1, 1, 9, 20, 200];
+    let [q, k, v] = qkv(shape, &reference_device());
+    let expected = definition(q, k, v, None);
+    for TestDevice { name, device, .. } in &devices() {
+        let [q, k, v] = qkv(shape, device);
+        assert_close(name, attention(q, k, v), (&[1, 1, 9, 200], &expected), Tolerance::MODULE);
+    }
+}
+
+/// Enough keys and rows for several blocks of keys and several tasks of the twin, where a running maximum rises and
+/// a sum is scaled down; on the host alone, as a software adapter would take minutes.
+#[test]
+fn long_rows_on_the_host() {
+    let shape = [1, 2, 700, 900, 32];
+    let [q, k, v] = qkv(shape, &reference_device());
+    let expected = definition(q, k, v, None);
+    let [q, k, v] = qkv(shape, &Device::flex());
+    assert_close("cpu", attention(q, k, v), (&[1, 2, 700, 32], &expected), Tolerance::MODULE);
+}
+
+/// Scores that rise and fall by hundreds from key to key.
+#[test]
+fn large_scores_stay_finite() {
+    let shape = [1, 1, 5, 150, 16];
+    let scaled = |device: &Device| {
+        let [q, k, v] = qkv(shape, device);
+        [q * 40.0, k * 10.0, v]
+    };
+    let [q, k, v] = scaled(&reference_device());
+    let expected = definition(q, k, v, None);
+    for TestDevice { name, device, .. } in &devices() {
+        let [q, k, v] = scaled(device);
+        assert_close(name, attention(q, k, v), (&[1, 1, 5, 16], &expected), Tolerance::MODULE_GPU);
+    }
+}
+
+#[test]
+fn windows_and_sinks_hide_the_rest() {
+    let cases = [
+        ([1, 2, 37, 130, 16], Window { size: 5, sink: 2 }),
+        ([1, 1, 200, 200, 16], Window { size: 20, sink: 0 }),
+        ([1, 1, 70, 30, 16], Window { size: 1, sink: 0 }),
+        ([1, 1, 66, 70, 16], Window { size: usize::MAX, sink: 0 }),
+        ([1, 1, 140, 140, 16], Window { size: 3, sink: 70 }),
+    ];
+    for TestDevice { name, device, .. } in &devices() {
+        for (shape, window) in cases {
+            let [q, k, v] = qkv(shape, &reference_device());
+            let expected = definition(q, k, v, Some(window));
+            let [q, k, v] = qkv(shape, device);
+            let dims = [shape[0], shape[1], shape[2], shape[4]];
+            let what = format!("{name} {shape:?} {window:?}");
+            assert_close(&what, window_attention(q, k, v, window), (&dims, &expected), Tolerance::MODULE);
+        }
+    }
+}
+
+/// Against the rotation and the definition one after the other.
+#[test]
+fn rotates_while_loading() {
+    for TestDevice { name, device, .. } in &devices() {
+        for (grid, heads, d) in [([1, 1, 1], 1, 16), ([3, 5, 5], 2, 80), ([2, 5, 7], 1, 22)] {
+            let dims = [2, grid.iter().product(), heads, d];
+            let at = |device: &Device| [1, 2, 3].map(|seed| tensor::<4>(seed, dims, device));
+            let table = RopeTable::new(grid, d, &reference_device());
+            let [q, k, v] = at(&reference_device());
+            let rotated = |x| reference::rope3d(x, &table).swap_dims(1, 2);
+            let y = definition(rotated(q), rotated(k), v.swap_dims(1, 2), None);
+            let by_head = [dims[0], dims[2], dims[1], d];
+            let y = Tensor::<4>::from_data(TensorData::new(y, by_head), &reference_device()).swap_dims(1, 2);
+            let expected = y.into_data().try_to_vec::<f32>().expect("f32");
+            let [q, k, v] = at(device);
+            let y = rope_attention(q, k, v, &RopeTable::new(grid, d, device));
+            assert_close(&format!("{name} {grid:?}"), y, (&dims, &expected), Tolerance::MODULE);
+        }
+    }
+}
+
+/// Views by head of operands by token, a slice of a longer sequence, and a broadcast head.
+#[test]
+fn views_are_read_in_place() {
+    let (dims, length) = ([1, 3, 40, 16], 25);
+    let views = |device: &Device| {
+        let token_major = tensor::<4>(1, [1, 40, 3, 16], device).swap_dims(1, 2);
+        let slice = tensor::<4>(2, dims, device).slice_dim(2, 9..9 + length);
+        let broadcast = tensor::<4>(3, [1, 1, length, 16], device).expand([1, 3, length, 16]);
+        [token_major, slice, broadcast]
+    };
+    let [q, k, v] = views(&reference_device());
+    let expected = definition(q, k, v, None);
+    for TestDevice { name, device, .. } in &devices() {
+        let [q, k, v] = views(device);
+        assert_close(name, attention(q, k, v), (&dims, &expected), Tolerance::MODULE);
     }
 }
 
@@ -52,7 +180,7 @@ fn matches_the_definition() {
 fn blocks_do_not_change_the_result() {
     let shape = [2, 5, 37, 19, 16];
     let [q, k, v] = qkv(shape, &reference_device());
-    let expected = definition(q, k, v);
+    let expected = definition(q, k, v, None);
     for TestDevice { name, device, .. } in &devices() {
         for budget in [1, 2 * 19 * 4 * 10, 2 * 19 * 4 * 37 * 2, 1 << 30] {
             let [q, k, v] = qkv(shape, device);
@@ -64,10 +192,9 @@ fn blocks_do_not_change_the_result() {
 
 #[test]
 fn f16_inputs_keep_their_dtype_and_accuracy() {
-    use burn::tensor::DType;
     let shape = [1, 2, 33, 65, 32];
     let [q, k, v] = qkv(shape, &reference_device());
-    let expected = definition(q, k, v);
+    let expected = definition(q, k, v, None);
     for TestDevice { name, device, .. } in devices().iter().filter(|d| d.name != "ndarray") {
         if !device.supports_dtype(DType::F16) {
             continue;
@@ -75,6 +202,60 @@ fn f16_inputs_keep_their_dtype_and_accuracy() {
         let [q, k, v] = qkv(shape, device).map(|x| x.cast(DType::F16));
         let y = attention(q, k, v);
         assert_eq!(y.dtype(), DType::F16, "{name}");
-        assert_close(name, y.cast(DType::F32), (&[1, 2, 33, 32], &expected), Tolerance::MODULE_F16);
+        assert_close(name, y.cast(DType::F32), (&[1, 2, 33, 32], &expected), F16);
+    }
+}
+
+/// Shared memory every adapter in mind has: 32 KB on Metal.
+const SHARED_MEMORY: usize = 32_768;
+
+#[test]
+fn cubes_fit_the_shared_memory() {
+    assert!(units::SHARED_BYTES <= SHARED_MEMORY);
+    assert!(matrix::shared_bytes(128) <= SHARED_MEMORY);
+}
+
+/// The form for matrix units is expanded, which checks it as far as no device with such units is needed: every
+/// matrix is of a kind the device claims, every loop that must be unrolled is.
+#[test]
+fn the_matrix_form_expands_for_the_tiles_of_vulkan_and_metal() {
+    let Some(TestDevice { device, .. }) = devices().into_iter().find(|d| d.gpu) else { return };
+    let DispatchDevice::Cube(cube) = device.as_dispatch() else {
+        panic!("a graphics adapter is a CubeCL device")
+    };
+    let client = cube.client();
+    let strides = || StridesLaunch::new(0, 0, 0);
+    let buffer = || unsafe { BufferArg::from_raw_parts(client.empty(64), 4) };
+    for (edge, plane, d) in [(16, 32, 128), (16, 64, 80), (8, 32, 48), (8, 16, 16)] {
+        for (rotate, window) in [(false, false), (true, false), (false, true)] {
+            let mut properties = client.properties().clone();
+            let half = ElemType::Float(FloatKind::F16);
+            let (m, cd_type) = (edge as u32, ElemType::Float(FloatKind::F32));
+            let tile = MmaConfig { a_type: half, b_type: half, cd_type, m, n: m, k: m };
+            properties.features.matmul.cmma.insert(tile);
+            let kernel = matrix_attention_kernel::create_dummy_kernel(
+                Arc::new(properties),
+                client.target_properties_shared(),
+                CubeCount::Static(1, 1, 1),
+                CubeDim::new_2d(plane as u32, PLANES as u32),
+                4,
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                strides(),
+                strides(),
+                strides(),
+                SizesLaunch::new(1, 1, 1, 1, 0, 1, 1, 0),
+                1.0,
+                Form { d, rotate, window },
+                Units { edge, plane },
+                half,
+            );
+            let errors = kernel.define().body.pop_errors();
+            assert!(errors.is_empty(), "{edge} {plane} {d}: {errors:?}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! Takes tensors and configurations, gives tensors: opens no file, prints nothing. Modules hold lazy parameters that
 //! `wan-import` fills.
 
-mod activation;
 mod config;
 pub mod dit;
 mod error;

@@ -5,6 +5,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
+use wan_kernels::{gelu, gelu_bias};
 
 use crate::param::param;
 
@@ -34,16 +35,29 @@ impl Linear {
 
     /// `[b, l, in]` f32 to `[b, l, out]` f32.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let y = self.product(x).cast(DType::F32);
+        match &self.bias {
+            Some(bias) => y + bias.val().cast(DType::F32).reshape([1, 1, -1]),
+            None => y,
+        }
+    }
+
+    /// GELU (tanh form) of [`Self::forward`], `[b, l, out]` in the matmul's dtype.
+    pub fn forward_gelu(&self, x: Tensor<3>) -> Tensor<3> {
+        let y = self.product(x);
+        match &self.bias {
+            Some(bias) => gelu_bias(y, bias.val()),
+            None => gelu(y),
+        }
+    }
+
+    /// `x W^T`, `[b, l, in]` to `[b, l, out]` in the weight's dtype.
+    fn product(&self, x: Tensor<3>) -> Tensor<3> {
         let [b, l, inputs] = x.dims();
         let weight = self.weight.val();
         let outputs = weight.dims()[0];
-        let dtype = weight.dtype();
         // One plain matrix product: a batch of broadcast products would read the weight once per item.
-        let x = x.reshape([b * l, inputs]).cast(dtype);
-        let y = x.matmul(weight.transpose()).cast(DType::F32).reshape([b, l, outputs]);
-        match &self.bias {
-            Some(bias) => y + bias.val().cast(DType::F32).reshape([1, 1, outputs]),
-            None => y,
-        }
+        let x = x.reshape([b * l, inputs]).cast(weight.dtype());
+        x.matmul(weight.transpose()).reshape([b, l, outputs])
     }
 }

@@ -5,9 +5,38 @@ use burn::{
     tensor::{DType, activation::softmax},
 };
 
+use super::Window;
+use crate::{RopeTable, rope3d::reference::rope3d};
+
 /// Like [`crate::attention`], with the bytes one block of scores may take. A single row of scores of one head is
 /// always allowed.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, budget_bytes: usize) -> Tensor<4> {
+    window_attention(q, k, v, None, budget_bytes)
+}
+
+/// Like [`crate::rope_attention`], but of `[b, h, l, d]`, with the bytes one block of scores may take.
+pub fn rope_attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    table: &RopeTable,
+    budget_bytes: usize,
+) -> Tensor<4> {
+    let [q, k] = [q, k].map(|x| {
+        let dtype = x.dtype();
+        rope3d(x.swap_dims(1, 2).cast(DType::F32), table).swap_dims(1, 2).cast(dtype)
+    });
+    attention(q, k, v, budget_bytes)
+}
+
+/// Like [`crate::window_attention`], with the bytes one block of scores may take.
+pub fn window_attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    window: Option<Window>,
+    budget_bytes: usize,
+) -> Tensor<4> {
     let [b, h, lq, d] = q.dims();
     let lk = k.dims()[2];
     let q = q * (d as f64).powf(-0.5);
@@ -15,7 +44,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, budget_bytes: usize) 
     let by_head = (0..h).step_by(heads).map(|first| {
         let head = first..(first + heads).min(h);
         let at = |x: &Tensor<4>| x.clone().slice([0..b, head.clone()]);
-        rows_of_heads(at(&q), at(&k), at(&v), rows)
+        rows_of_heads(at(&q), at(&k), at(&v), rows, window)
     });
     concatenate(by_head.collect(), 1)
 }
@@ -30,14 +59,25 @@ fn block(b: usize, h: usize, lq: usize, lk: usize, budget_bytes: usize) -> (usiz
     }
 }
 
-fn rows_of_heads(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rows: usize) -> Tensor<4> {
+fn rows_of_heads(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rows: usize, window: Option<Window>) -> Tensor<4> {
     let [b, h, lq, _] = q.dims();
+    let lk = k.dims()[2];
     let keys = k.swap_dims(2, 3);
     let blocks = (0..lq).step_by(rows).map(|first| {
-        let q = q.clone().slice([0..b, 0..h, first..(first + rows).min(lq)]);
+        let rows = first..(first + rows).min(lq);
+        let q = q.clone().slice([0..b, 0..h, rows.clone()]);
         // f32: a softmax over tens of thousands of keys loses its small weights in f16.
-        let scores = softmax(q.matmul(keys.clone()).cast(DType::F32), 3);
-        scores.cast(v.dtype()).matmul(v.clone())
+        let scores = q.matmul(keys.clone()).cast(DType::F32);
+        let scores = match window {
+            Some(window) => {
+                let hidden = rows.flat_map(|row| (0..lk).map(move |key| !window.sees(row, key, lq, lk)));
+                let mask = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, scores.dims()[2], lk]);
+                let mask = Tensor::<4, Bool>::from_data(mask, &scores.device());
+                scores.clone().mask_fill(mask.expand(scores.dims()), f32::MIN)
+            }
+            None => scores,
+        };
+        softmax(scores, 3).cast(v.dtype()).matmul(v.clone())
     });
     concatenate(blocks.collect(), 2)
 }

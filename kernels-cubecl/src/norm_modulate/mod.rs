@@ -1,30 +1,53 @@
-//! Normalisation with scale and shift.
+//! Layer norm, scale and shift in one pass.
 
+mod cpu;
+pub mod kernel;
+mod launch;
 pub mod reference;
 
-use burn::{prelude::*, tensor::module};
+use burn::{
+    backend::Dispatch,
+    prelude::*,
+    tensor::{DType, module},
+};
 
-use crate::{Road, dispatch};
+use crate::{KernelError, Road, dispatch::road_for, rows::RowMap};
+use launch::NormModulate;
+pub(crate) use launch::OPERATION;
 
-/// `layer_norm(x) * (1 + scale) + shift` over the last axis, in f32.
+/// `layer_norm(x) * (1 + scale) + shift` over the last axis, in f32 inside; the dtype of `x`.
 ///
 /// # Shapes
-/// - `x`: `[b, l, d]` f32; `scale`, `shift`: `[1, 1, d]`, or `[b, l, d]` for modulation per token
+/// - `x`: `[b, l, d]`; `scale`, `shift`: both `[1, 1, d]`, or `[b, l, d]` for modulation per token
+///
+/// # Panics
+/// If the shapes do not fit together.
 pub fn norm_modulate(x: Tensor<3>, scale: Tensor<3>, shift: Tensor<3>, eps: f64) -> Tensor<3> {
-    let one_row = scale.dims()[..2] == [1, 1];
-    match dispatch(&x.device()) {
-        Road::Backend if one_row => {
+    let rows = check(&x, &scale, &shift).unwrap_or_else(|error| panic!("{error}"));
+    let (scale, shift) = match scale.dtype() == shift.dtype() {
+        true => (scale, shift),
+        false => (scale.cast(DType::F32), shift.cast(DType::F32)),
+    };
+    let dtypes = [x.dtype(), scale.dtype()];
+    match road_for(&OPERATION, &x.device(), &dtypes, x.shape().num_elements()) {
+        Road::Custom => Tensor::from_dispatch(Dispatch::norm_modulate(
+            x.into_dispatch(),
+            scale.into_dispatch(),
+            shift.into_dispatch(),
+            rows,
+            eps as f32,
+        )),
+        Road::Backend if rows.count == 1 => {
             module::layer_norm(x, (scale + 1.0).squeeze_dims(&[0, 1]), Some(shift.squeeze_dims(&[0, 1])), eps)
         }
         _ => reference::norm_modulate(x, scale, shift, eps),
     }
 }
 
-/// `x / sqrt(mean(x²) + eps) * weight` over the last axis, in f32.
-///
-/// # Shapes
-/// - `x`: `[b, l, d]` f32, `weight`: `[d]`
-pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
-    let scale = (x.clone().square().mean_dim(2) + eps).sqrt().recip();
-    x * scale * weight.reshape([1, 1, -1])
+fn check(x: &Tensor<3>, scale: &Tensor<3>, shift: &Tensor<3>) -> Result<RowMap, KernelError> {
+    if scale.dims() != shift.dims() {
+        let detail = format!("scale {:?}, but shift {:?}", scale.dims(), shift.dims());
+        return Err(KernelError::shape(OPERATION.name, detail));
+    }
+    RowMap::new(OPERATION.name, x, scale)
 }

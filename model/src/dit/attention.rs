@@ -5,7 +5,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
-use wan_kernels::{RopeTable, attention, rms_norm, rope3d};
+use wan_kernels::{RopeTable, attention, rms_norm_rope};
 
 use crate::{Linear, WanConfig, param::param};
 
@@ -22,8 +22,9 @@ impl QkNorm {
         Self { weight: param([config.dim], device), eps: config.eps }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        rms_norm(x, self.weight.val(), self.eps)
+    /// `[b, l, h * d]` f32 to attention's `[b, h, l, d]` in `dtype`, rotated by `rope` if there is one.
+    fn forward(&self, x: Tensor<3>, rope: Option<&RopeTable>, heads: usize, dtype: DType) -> Tensor<4> {
+        rms_norm_rope(x, self.weight.val(), rope, heads, self.eps, dtype)
     }
 }
 
@@ -57,40 +58,33 @@ impl Attention {
 
     /// Full attention among the video tokens `[b, l, d]`, queries and keys rotated by position.
     pub fn among(&self, x: Tensor<3>, rope: &RopeTable) -> Tensor<3> {
-        let q = rope3d(self.queries(x.clone()), rope);
-        let k = rope3d(self.keys(x.clone()), rope);
+        let (q, k) = (self.queries(x.clone(), Some(rope)), self.keys(x.clone(), Some(rope)));
         self.attend(q, k, self.values(x))
     }
 
     /// Attention from the video tokens `[b, l, d]` to text rows `[b, k, d]`; no mask, padding rows count.
     pub fn to(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        self.attend(self.queries(x), self.keys(context.clone()), self.values(context))
+        self.attend(self.queries(x, None), self.keys(context.clone(), None), self.values(context))
     }
 
-    fn queries(&self, x: Tensor<3>) -> Tensor<4> {
-        self.split_heads(self.norm_q.forward(self.q.forward(x)))
+    fn queries(&self, x: Tensor<3>, rope: Option<&RopeTable>) -> Tensor<4> {
+        self.norm_q.forward(self.q.forward(x), rope, self.heads, self.o.dtype())
     }
 
-    fn keys(&self, x: Tensor<3>) -> Tensor<4> {
-        self.split_heads(self.norm_k.forward(self.k.forward(x)))
+    fn keys(&self, x: Tensor<3>, rope: Option<&RopeTable>) -> Tensor<4> {
+        self.norm_k.forward(self.k.forward(x), rope, self.heads, self.o.dtype())
     }
 
     fn values(&self, x: Tensor<3>) -> Tensor<4> {
-        self.split_heads(self.v.forward(x))
-    }
-
-    /// `[b, l, h * d]` to `[b, l, h, d]`.
-    fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
         let [b, l, width] = x.dims();
-        x.reshape([b, l, self.heads, width / self.heads])
+        let v = self.v.forward(x).reshape([b, l, self.heads, width / self.heads]);
+        v.swap_dims(1, 2).cast(self.o.dtype())
     }
 
-    /// Attention over `[b, l, h, d]` f32 in the matmuls' dtype, and the output projection.
+    /// Attention over `[b, h, l, d]` in the matmuls' dtype, and the output projection; `[b, l, h * d]` f32.
     fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-        let [b, l, h, d] = q.dims();
-        let dtype = self.o.dtype();
-        let by_head = |x: Tensor<4>| x.swap_dims(1, 2).cast(dtype);
-        let out = attention(by_head(q), by_head(k), by_head(v)).cast(DType::F32);
+        let [b, h, l, d] = q.dims();
+        let out = attention(q, k, v).cast(DType::F32);
         self.o.forward(out.swap_dims(1, 2).reshape([b, l, h * d]))
     }
 }

@@ -3,10 +3,10 @@
 use burn::{
     module::{Module, Param},
     prelude::*,
-    tensor::activation::silu,
 };
+use wan_kernels::silu;
 
-use crate::{Linear, WanConfig, activation::gelu_tanh, param::param};
+use crate::{Linear, WanConfig, param::param};
 
 /// Non-overlapping patches as a linear layer; the weight stays the checkpoint's `[d, c, pt, ph, pw]` convolution.
 #[derive(Module, Debug)]
@@ -77,6 +77,6 @@ impl TextEmbed {
 
     /// `[b, k, text_dim]` to `[b, k, d]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.linear2.forward(gelu_tanh(self.linear1.forward(x)))
+        self.linear2.forward(self.linear1.forward_gelu(x))
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::{module::Module, prelude::*};
 
-use crate::{Linear, WanConfig, activation::gelu_tanh};
+use crate::{Linear, WanConfig};
 
 /// Linear, GELU (tanh form), linear.
 #[derive(Module, Debug)]
@@ -21,6 +21,6 @@ impl FeedForward {
 
     /// `[b, l, d]` to `[b, l, d]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.linear2.forward(gelu_tanh(self.linear1.forward(x)))
+        self.linear2.forward(self.linear1.forward_gelu(x))
     }
 }

@@ -1,7 +1,7 @@
 //! The whole transformer: embed, blocks, head.
 
-use burn::{module::Module, prelude::*, tensor::activation::silu};
-use wan_kernels::RopeTable;
+use burn::{module::Module, prelude::*};
+use wan_kernels::{RopeTable, silu};
 
 use super::{Head, PatchEmbed, TextEmbed, TimeEmbed, WanBlock};
 use crate::{Linear, WanConfig, sinusoid};

@@ -5,10 +5,10 @@ use burn::{
     prelude::*,
     tensor::{DType, activation::softmax},
 };
-use wan_kernels::rms_norm;
+use wan_kernels::{gelu, rms_norm};
 
 use super::PositionBuckets;
-use crate::{Linear, activation::gelu_tanh, param::param};
+use crate::{Linear, param::param};
 
 /// Sizes of a umT5 encoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +172,7 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = gelu_tanh(self.gate.forward(x.clone())) * self.up.forward(x);
+        let hidden = gelu(self.gate.forward(x.clone())) * self.up.forward(x);
         // The hidden values of umT5-XXL pass f16's 65504, and so do their sums: each row goes through at most 1 high.
         let height = hidden.clone().abs().max_dim(2).clamp_min(1.0);
         self.down.forward(hidden / height.clone()) * height

@@ -1,0 +1,120 @@
+//! What the two forms of the kernel share: arguments, rotation, windows.
+
+pub mod matrix;
+pub mod units;
+
+use cubecl::prelude::*;
+
+/// Queries of a cube.
+pub const TILE: usize = 64;
+
+/// Stands for any larger size of a window; sums of it and a position stay below 2^32.
+pub const FAR: usize = 1 << 30;
+
+/// Stands for the score of a key that is not seen; finite, as fast math may take infinity for anything.
+pub(super) const HIDDEN: f32 = -1.0e30;
+
+/// Below this natural exponent a weight is nothing beside one.
+pub(super) const MIN_EXPONENT: f32 = -80.0;
+
+/// Vectors from one batch, head and token of an operand to the next.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub struct Strides {
+    pub batch: u32,
+    pub head: u32,
+    pub token: u32,
+}
+
+#[cube]
+impl Strides {
+    /// The first vector of a head.
+    pub fn start(&self, batch: usize, head: usize) -> usize {
+        batch * self.batch as usize + head * self.head as usize
+    }
+}
+
+/// Sizes of a launch.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub struct Sizes {
+    pub heads: u32,
+    pub lq: u32,
+    pub lk: u32,
+    /// Blocks of queries of one head.
+    pub blocks: u32,
+    /// This launch works on blocks `first..end` of all heads of all batches.
+    pub first: u32,
+    pub end: u32,
+    /// Of the window, at most [`FAR`] each.
+    pub size: u32,
+    pub sink: u32,
+}
+
+/// What a kernel is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Form {
+    /// Width of a head.
+    pub d: usize,
+    pub rotate: bool,
+    /// Whether each query sees the keys of a window alone.
+    pub window: bool,
+}
+
+/// `x`, channels `at..` of a row, rotated by the position `token` if the form rotates.
+#[cube]
+pub(super) fn rotated<N: Size>(
+    x: Vector<f32, N>,
+    cos: &[f32],
+    sin: &[f32],
+    token: usize,
+    at: usize,
+    #[comptime] form: Form,
+) -> Vector<f32, N> {
+    let mut y = x;
+    let n = N::value();
+    if comptime!(form.rotate) {
+        #[unroll]
+        for pair in 0..comptime!(n / 2) {
+            let angle = token * comptime!(form.d / 2) + at / 2 + pair;
+            let re = x.extract(comptime!(2 * pair));
+            let im = x.extract(comptime!(2 * pair + 1));
+            y.insert(comptime!(2 * pair), re * cos[angle] - im * sin[angle]);
+            y.insert(comptime!(2 * pair + 1), re * sin[angle] + im * cos[angle]);
+        }
+    }
+    y
+}
+
+/// The key position of a query: see [`Window`](crate::Window).
+#[cube]
+pub(super) fn position(row: usize, sizes: &Sizes) -> usize {
+    let lk = sizes.lk as usize;
+    let lq = sizes.lq as usize;
+    min(max(row + lk, lq) - lq, lk - 1)
+}
+
+/// Whether the window shows `key` to query `row`.
+#[cube]
+pub(super) fn sees(row: usize, key: usize, sizes: &Sizes) -> bool {
+    let size = sizes.size as usize;
+    let at = position(row, sizes);
+    key < sizes.sink as usize || (key < at + size && at < key + size)
+}
+
+/// Whether the window shows any of `keys` keys from `key` on to a tile of queries; always, without a window.
+#[cube]
+pub(super) fn reaches(
+    row: usize,
+    key: usize,
+    #[comptime] keys: usize,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) -> bool {
+    let mut reached = true;
+    if comptime!(form.window) {
+        let size = sizes.size as usize;
+        let first = position(row, sizes);
+        let last = position(row + TILE - 1, sizes);
+        reached = key < sizes.sink as usize || (key < last + size && first < key + keys - 1 + size);
+    }
+    reached
+}

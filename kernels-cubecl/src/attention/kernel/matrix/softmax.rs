@@ -1,0 +1,103 @@
+//! The softmax between the two products: the units of a plane share its rows of scores evenly.
+
+#![allow(clippy::too_many_arguments, reason = "a kernel has no state but its arguments")]
+
+use cubecl::prelude::*;
+
+use super::{
+    super::{Form, HIDDEN, MIN_EXPONENT, Sizes, sees},
+    KEYS, ROWS, SCORE_PITCH, Units, WEIGHT_PITCH,
+};
+
+/// How far a score may exceed the maximum its weight is taken against.
+const SLACK: f32 = 8.0;
+
+/// The block of queries and keys a unit works on.
+#[derive(CubeType, Clone, Copy)]
+pub(super) struct Own {
+    pub row: usize,
+    pub key: usize,
+}
+
+/// The row of the cube this unit works on, with the others of its plane that share it.
+#[cube]
+pub(super) fn own_row(#[comptime] units: Units) -> usize {
+    UNIT_POS_Y as usize * ROWS + UNIT_POS_X as usize / comptime!(units.plane / ROWS)
+}
+
+/// The maximum to weigh the own row's scores against: as it was, or the row's if that is more than the slack above.
+#[cube]
+pub(super) fn raised(
+    scores: &Shared<[f32]>,
+    own: &Own,
+    max_seen: f32,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+    #[comptime] units: Units,
+) -> f32 {
+    let line = own_row(units);
+    let mut highest = f32::new(HIDDEN);
+    #[unroll]
+    for key in 0..KEYS {
+        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, sizes, form);
+        highest = max(highest, score);
+    }
+    select(highest > max_seen + SLACK, highest, max_seen)
+}
+
+/// `score`, or the score that stands for a key the query does not see.
+#[cube]
+pub(super) fn visible(
+    score: f32,
+    own: &Own,
+    line: usize,
+    key: usize,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+) -> f32 {
+    let mut seen = own.key + key < sizes.lk as usize;
+    if comptime!(form.window) {
+        seen = seen && sees(own.row + line, own.key + key, sizes);
+    }
+    select(seen, score, f32::new(HIDDEN))
+}
+
+/// Writes the weights of this unit's share of its row, and returns their sum as f16 rounds them.
+#[cube]
+pub(super) fn weigh<F: Float>(
+    scores: &Shared<[f32]>,
+    own: &Own,
+    max_seen: f32,
+    weights: &mut Shared<[F]>,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+    #[comptime] units: Units,
+) -> f32 {
+    let share = comptime!(units.plane / ROWS);
+    let line = own_row(units);
+    let mut sum = 0.0f32;
+    #[unroll]
+    for step in 0..comptime!(KEYS / share) {
+        let key = UNIT_POS_X as usize % share + step * share;
+        let score = visible(scores[line * SCORE_PITCH + key], own, line, key, sizes, form);
+        let weight = F::cast_from(max(score - max_seen, MIN_EXPONENT).exp());
+        weights[line * WEIGHT_PITCH + key] = weight;
+        sum += f32::cast_from(weight);
+    }
+    sum
+}
+
+/// The sum of `own` over the units that share a row, by way of the scores' memory.
+#[cube]
+pub(super) fn row_total(own: f32, scores: &mut Shared<[f32]>, #[comptime] units: Units) -> f32 {
+    let share = comptime!(units.plane / ROWS);
+    let line = own_row(units);
+    scores[line * SCORE_PITCH + UNIT_POS_X as usize % share] = own;
+    sync_cube();
+    let mut total = 0.0f32;
+    #[unroll]
+    for part in 0..share {
+        total += scores[line * SCORE_PITCH + part];
+    }
+    total
+}

@@ -1,0 +1,262 @@
+//! From tensors to launches of the kernels, or to the twin.
+
+use std::ops::Range;
+
+use burn::{
+    backend::{
+        Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
+        tensor::FloatTensor,
+    },
+    tensor::{DType, Device},
+};
+use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
+use cubecl::prelude::*;
+
+use super::{
+    AttentionShape, Window, cpu,
+    kernel::{
+        FAR, Form, SizesLaunch, StridesLaunch, TILE,
+        matrix::{self, PLANES, Units, matrix_attention_kernel},
+        units::{self, SIDE, attention_kernel},
+    },
+};
+use crate::{
+    DeviceCaps, DeviceKind, KernelError, MatrixTile, Needs, Operation,
+    split::{self, Work},
+};
+
+pub(super) const OPERATION: Operation = Operation {
+    name: "attention",
+    cube: Some(Needs {
+        bindings: 6,
+        shared_memory_bytes: units::SHARED_BYTES,
+        units: (SIDE * SIDE) as u32,
+        plane_ops: false,
+    }),
+    twin: true,
+    flex_backend: true,
+};
+
+/// Widest head of the kernels: what a unit's registers hold of the result.
+const MAX_WIDTH: usize = 128;
+
+/// See [`crate::attention`] and [`crate::rope_attention`], both of `[b, h, l, d]` views
+/// to `[b, l, h, d]`.
+#[backend_extension(Cube, Flex)]
+pub trait Attention: Backend {
+    fn flash_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        window: Option<Window>,
+    ) -> FloatTensor<Self>;
+
+    fn flash_rope_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+impl Attention for Flex {
+    fn flash_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        window: Option<Window>,
+    ) -> FloatTensor<Self> {
+        let shape = AttentionShape::of(&q.shape(), &k.shape());
+        cpu::attention([q, k, v], None, shape, window)
+    }
+
+    fn flash_rope_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let shape = AttentionShape::of(&q.shape(), &k.shape());
+        cpu::attention([q, k, v], Some([cos, sin]), shape, None)
+    }
+}
+
+impl Attention for Cube {
+    fn flash_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        window: Option<Window>,
+    ) -> FloatTensor<Self> {
+        launch([q, k, v], None, window)
+    }
+
+    fn flash_rope_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        launch([q, k, v], Some([cos, sin].map(into_contiguous)), None)
+    }
+}
+
+/// Whether our form for `device` takes calls of `shape`.
+pub(super) fn fits(shape: AttentionShape, device: &Device) -> Result<(), KernelError> {
+    let caps = DeviceCaps::of(device);
+    if caps.kind != DeviceKind::Cube {
+        return Ok(());
+    }
+    if shape.d > MAX_WIDTH || shape.d % 2 != 0 {
+        let cause = format!("heads are {} wide, the kernel takes even widths up to {MAX_WIDTH}", shape.d);
+        return Err(KernelError::Unavailable { operation: OPERATION.name, cause });
+    }
+    // Indices are 32 bits wide.
+    let elements = shape.batch * shape.heads * shape.lq.max(shape.lk) * shape.d;
+    if elements > u32::MAX as usize {
+        let (needed, limit) = (elements as u64, u64::from(u32::MAX));
+        return Err(KernelError::LimitExceeded {
+            operation: OPERATION.name,
+            what: "elements",
+            needed,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: Option<Window>) -> CubeTensor {
+    let shape = AttentionShape::of(&q.shape(), &k.shape());
+    let [q, k, v] = [q, k, v].map(with_dense_rows);
+    let AttentionShape { batch, heads, lq, d, .. } = shape;
+    let out_shape = [batch, lq, heads, d].into();
+    let out = empty_device_contiguous_dtype(q.client.clone(), q.device.clone(), out_shape, q.dtype);
+    let form = Form { d, rotate: tables.is_some(), window: window.is_some() };
+    // Without a rotation nothing reads the tables, but a kernel's arguments are fixed.
+    let [cos, sin] = tables.unwrap_or_else(|| [q.clone(), q.clone()]);
+    let caps = DeviceCaps::from_properties(out.client.properties(), out.client.name());
+    let units = matrix_units(&caps, out.dtype, d);
+    let operands = Operands { q, k, v, cos, sin, out: out.clone() };
+    for range in split::launches(batch * heads * lq.div_ceil(TILE), block_work(shape), &caps) {
+        let [x, y, z] = split::cube_count(range.len() as u64, caps.max_cube_count)
+            .expect("launches hold no more cubes than the device allows");
+        let cubes = CubeCount::Static(x, y, z);
+        match units {
+            Some(units) => operands.launch_matrix(sizes(shape, range, window), form, units, cubes),
+            None => operands.launch_units(sizes(shape, range, window), form, cubes),
+        }
+    }
+    out
+}
+
+/// The matrix units for heads of width `d`, if the device has some for `dtype` that the kernel can use: square ones
+/// of 16 or 8 with sums in f32, in planes of one known size.
+pub fn matrix_units(caps: &DeviceCaps, dtype: DType, d: usize) -> Option<Units> {
+    let (smallest, largest) = caps.plane_size;
+    let plane = smallest as usize;
+    let usable = smallest == largest && plane.is_multiple_of(16) && plane <= 64;
+    let fits = PLANES * plane <= caps.max_units_per_cube as usize
+        && matrix::shared_bytes(d) <= caps.shared_memory_bytes;
+    if dtype != DType::F16 || !d.is_multiple_of(16) || !usable || !fits {
+        return None;
+    }
+    let offered = |edge: u32| {
+        let square = MatrixTile { m: edge, n: edge, k: edge, input: DType::F16, accumulator: DType::F32 };
+        caps.matrix_tiles.contains(&square)
+    };
+    let edge = [16, 8].into_iter().find(|&edge| offered(edge))?;
+    Some(Units { edge: edge as usize, plane })
+}
+
+/// Of one cube.
+fn block_work(shape: AttentionShape) -> Work {
+    let pairs = (TILE * shape.lk) as f64;
+    Work { flops: 4.0 * pairs * shape.d as f64, bytes: 0.0 }
+}
+
+struct Operands {
+    q: CubeTensor,
+    k: CubeTensor,
+    v: CubeTensor,
+    cos: CubeTensor,
+    sin: CubeTensor,
+    out: CubeTensor,
+}
+
+impl Operands {
+    fn launch_units(&self, sizes: SizesLaunch, form: Form, cubes: CubeCount) {
+        let vector = if form.d.is_multiple_of(4) { 4 } else { 2 };
+        // SAFETY: rows are read and written below `lq` and `lk`, channels below `d`, tables where the form rotates.
+        unsafe {
+            attention_kernel::launch_unchecked(
+                &self.out.client,
+                cubes,
+                CubeDim::new_1d((SIDE * SIDE) as u32),
+                vector,
+                self.q.clone().into_buffer_arg(),
+                self.k.clone().into_buffer_arg(),
+                self.v.clone().into_buffer_arg(),
+                self.cos.clone().into_buffer_arg(),
+                self.sin.clone().into_buffer_arg(),
+                self.out.clone().into_buffer_arg(),
+                strides(&self.q, vector),
+                strides(&self.k, vector),
+                strides(&self.v, vector),
+                sizes,
+                (form.d as f32).powf(-0.5),
+                form,
+                dtype_to_storage_type(self.out.dtype),
+            );
+        }
+    }
+
+    fn launch_matrix(&self, sizes: SizesLaunch, form: Form, units: Units, cubes: CubeCount) {
+        let vector = 4;
+        // SAFETY: as above; `matrix_units` chose what the device offers and the width allows.
+        unsafe {
+            matrix_attention_kernel::launch_unchecked(
+                &self.out.client,
+                cubes,
+                CubeDim::new_2d(units.plane as u32, PLANES as u32),
+                vector,
+                self.q.clone().into_buffer_arg(),
+                self.k.clone().into_buffer_arg(),
+                self.v.clone().into_buffer_arg(),
+                self.cos.clone().into_buffer_arg(),
+                self.sin.clone().into_buffer_arg(),
+                self.out.clone().into_buffer_arg(),
+                strides(&self.q, vector),
+                strides(&self.k, vector),
+                strides(&self.v, vector),
+                sizes,
+                (form.d as f32).powf(-0.5),
+                form,
+                units,
+                dtype_to_storage_type(self.out.dtype),
+            );
+        }
+    }
+}
+
+fn sizes(shape: AttentionShape, blocks: Range<usize>, window: Option<Window>) -> SizesLaunch {
+    let per_head = shape.lq.div_ceil(TILE);
+    let (size, sink) = window.map_or((FAR, 0), |w| (w.size.clamp(1, FAR), w.sink.min(FAR)));
+    // Below 2^32, as the elements are.
+    let [heads, lq, lk, per_head] = [shape.heads, shape.lq, shape.lk, per_head].map(|n| n as u32);
+    let [first, end, size, sink] = [blocks.start, blocks.end, size, sink].map(|n| n as u32);
+    SizesLaunch::new(heads, lq, lk, per_head, first, end, size, sink)
+}
+
+fn strides(x: &CubeTensor, vector: usize) -> StridesLaunch {
+    let at = |dim: usize| (x.meta.strides()[dim] / vector) as u32;
+    StridesLaunch::new(at(0), at(1), at(2))
+}
+
+/// `x` itself if it is stored as `[b, h, l, d]` or `[b, l, h, d]`, else a copy.
+fn with_dense_rows(x: CubeTensor) -> CubeTensor {
+    let [_, h, l, d]: [usize; 4] = x.shape().dims();
+    if x.meta.strides().to_vec() == [l * h * d, d, h * d, 1] { x } else { into_contiguous(x) }
+}
