@@ -1,5 +1,6 @@
 //! Measurements on full-size random weights.
 
+pub mod kernels;
 mod random;
 mod report;
 
