@@ -87,13 +87,14 @@ fn check(
 #[test]
 fn matches_the_reference() {
     for TestDevice { name, device, .. } in &cubes() {
-        let mut dtypes = vec![(FloatDType::F32, F32)];
+        // Every third case in f16, which differs in loads and stores alone: a software device compiles slowly.
+        let mut dtypes = vec![(FloatDType::F32, F32, 1)];
         match DeviceCaps::of(device).handles(DType::F16) {
-            true => dtypes.push((FloatDType::F16, F16)),
+            true => dtypes.push((FloatDType::F16, F16, 3)),
             false => report_skip(name, "no f16"),
         }
-        for (dtype, tolerance) in dtypes {
-            for Case(x_dims, outputs, kernel, options, past) in cases() {
+        for (dtype, tolerance, step) in dtypes {
+            for Case(x_dims, outputs, kernel, options, past) in cases().into_iter().step_by(step) {
                 let [b, inputs, _, h, w] = x_dims;
                 let [k_t, k_h, k_w] = kernel;
                 let x = tensor::<5>(1, x_dims, device).cast(dtype);

@@ -16,7 +16,7 @@ const LINE: usize = 16;
 
 /// See [`crate::channel_norm`]. In the place of `x` if nobody else holds it.
 pub(super) fn channel_norm(x: FlexTensor, gamma: FlexTensor, silu: bool) -> FlexTensor {
-    let [_, channels, t, h, w] = x.shape().dims();
+    let [_, _, t, h, w] = x.shape().dims();
     let (dtype, pixels) = (x.dtype(), t * h * w);
     let (mut x, gamma) = (dense(x), dense(gamma));
     let gamma = elements(&gamma);
@@ -30,7 +30,6 @@ pub(super) fn channel_norm(x: FlexTensor, gamma: FlexTensor, silu: bool) -> Flex
     let values = new_values(x.layout().num_elements(), |out| {
         normalise(Some(elements(&x)), out, gamma, pixels, silu);
     });
-    debug_assert_eq!(channels, gamma.len(), "checked before the dispatch");
     tensor(values, x.layout().shape().to_vec(), dtype)
 }
 
@@ -48,30 +47,16 @@ fn normalise(x: Option<&[f32]>, out: &mut [MaybeUninit<f32>], gamma: &[f32], pix
     });
 }
 
-/// A result whose parts are written by several threads.
+/// A result whose blocks are written by several threads.
 struct Planes {
     start: *mut MaybeUninit<f32>,
     length: usize,
 }
 
-// SAFETY: `run` is unsafe and demands that no two calls overlap.
+// SAFETY: each value is reached through the one [`Work`] whose block it is in.
 unsafe impl Sync for Planes {}
 
-impl Planes {
-    /// Values `at..at + count`.
-    ///
-    /// # Safety
-    /// No other borrow of any of them may be alive.
-    #[expect(clippy::mut_from_ref, reason = "disjoint parts are borrowed by several threads")]
-    #[inline(always)]
-    unsafe fn run(&self, at: usize, count: usize) -> &mut [MaybeUninit<f32>] {
-        assert!(at + count <= self.length, "within the result");
-        // SAFETY: in bounds, and by the caller's promise not borrowed elsewhere.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), count) }
-    }
-}
-
-/// All channels of `count` pixels.
+/// A block: all channels of `count` pixels, which nothing else reaches while it lives.
 struct Work<'a> {
     x: Option<&'a [f32]>,
     out: &'a Planes,
@@ -85,42 +70,54 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The pixels of `channel`, with their input in place.
+    /// The block's pixels of `channel`.
     #[inline(always)]
-    fn run(&self, channel: usize, fill: bool) -> &mut [f32] {
+    fn channel(&mut self, channel: usize) -> &mut [MaybeUninit<f32>] {
         let at = self.at + channel * self.pixels;
-        // SAFETY: blocks do not overlap, nor do channels, and a block's channels are borrowed one at a time.
-        let run = unsafe { self.out.run(at, self.count) };
-        match self.x {
-            Some(x) if fill => run.write_copy_of_slice(&x[at..at + self.count]),
-            // SAFETY: holds the input, from the beginning or since the first time it was borrowed.
-            _ => unsafe { run.assume_init_mut() },
+        assert!(at + self.count <= self.out.length, "within the result");
+        // SAFETY: in bounds, and borrowed no longer than the block, whose pixels no other block holds.
+        unsafe { std::slice::from_raw_parts_mut(self.out.start.add(at), self.count) }
+    }
+
+    /// As [`Self::channel`], with the input there.
+    #[inline(always)]
+    fn input(&mut self, channel: usize) -> &mut [f32] {
+        let at = self.at + channel * self.pixels;
+        let source = self.x.map(|x| &x[at..at + self.count]);
+        let values = self.channel(channel);
+        match source {
+            Some(source) => values.write_copy_of_slice(source),
+            // SAFETY: without a source the result holds the input from the beginning.
+            None => unsafe { values.assume_init_mut() },
         }
     }
 
-    /// `scale` of each pixel from its norm.
+    /// `sqrt(c) / ||x||` of each pixel; leaves the input in the result.
     #[inline(always)]
-    fn scales(&self, scale: &mut [f32]) {
+    fn scales(&mut self) -> Vec<f32> {
+        let mut scale = vec![0f32; self.count];
         for channel in 0..self.gamma.len() {
-            for (sum, &v) in scale.iter_mut().zip(&*self.run(channel, true)) {
+            for (sum, &v) in scale.iter_mut().zip(&*self.input(channel)) {
                 *sum += v * v;
             }
         }
         let root = (self.gamma.len() as f32).sqrt();
-        for sum in scale {
+        for sum in &mut scale {
             *sum = root / sum.sqrt().max(SMALLEST);
         }
+        scale
     }
 }
 
 impl Wide for Work<'_> {
     #[inline(always)]
-    fn run(self) {
-        let mut scale = vec![0f32; self.count];
-        self.scales(&mut scale);
+    fn run(mut self) {
+        let scale = self.scales();
+        let silu = self.silu;
         for (channel, &gamma) in self.gamma.iter().enumerate() {
-            let values = Work::run(&self, channel, false);
-            match self.silu {
+            // SAFETY: `scales` has brought the input there.
+            let values = unsafe { self.channel(channel).assume_init_mut() };
+            match silu {
                 true => scaled(values, &scale, |y| y * gamma * sigmoid(y * gamma)),
                 false => scaled(values, &scale, |y| y * gamma),
             }
