@@ -6,6 +6,7 @@
 
 mod attention;
 mod caps;
+mod channel_norm;
 mod conv3d;
 mod cube;
 mod dispatch;
@@ -24,6 +25,7 @@ pub mod split;
 
 pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
+pub use channel_norm::channel_norm;
 pub use conv3d::{Conv3dOptions, conv3d};
 pub use dispatch::{Fallback, Mode, Needs, Operation, Road, fall_back, fallbacks, refuse, road, road_for};
 pub use error::KernelError;
@@ -37,7 +39,8 @@ pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
 
 /// The operations that are fused for every device, as decisions about them are made.
-pub const FUSED: [Operation; 7] = [
+pub const FUSED: [Operation; 8] = [
+    channel_norm::OPERATION,
     gate_residual::OPERATION,
     gelu_bias::OPERATION,
     guidance_step::OPERATION,
@@ -47,10 +50,14 @@ pub const FUSED: [Operation; 7] = [
     silu::OPERATION,
 ];
 
+/// The convolution, as decisions about it are made.
+pub const CONV3D: Operation = conv3d::OPERATION;
+
 /// The portable implementations, for comparison.
 pub mod reference {
     pub use crate::{
         attention::reference::{attention, rope_attention, window_attention},
+        channel_norm::reference::channel_norm,
         conv3d::reference::conv3d,
         gate_residual::reference::gate_residual,
         gelu_bias::reference::{gelu, gelu_bias},
@@ -66,7 +73,8 @@ pub mod reference {
 /// The CubeCL kernels themselves, for tools that compile them without a device.
 pub mod kernels {
     pub use crate::{
-        attention::kernel as attention, gate_residual::kernel::*, gelu_bias::kernel::*,
-        guidance_step::kernel::*, norm_modulate::kernel::*, rms_norm_rope::kernel::*, silu::kernel::*,
+        attention::kernel as attention, channel_norm::kernel as channel_norm, conv3d::kernel as conv3d,
+        gate_residual::kernel::*, gelu_bias::kernel::*, guidance_step::kernel::*, norm_modulate::kernel::*,
+        rms_norm_rope::kernel::*, silu::kernel::*,
     };
 }

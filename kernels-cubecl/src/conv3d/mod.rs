@@ -1,8 +1,17 @@
 //! Three-dimensional convolution with temporal context, in f32.
 
+mod form;
+pub mod kernel;
+mod launch;
 pub mod reference;
+mod shape;
 
-use burn::prelude::*;
+use burn::{backend::Dispatch, prelude::*, tensor::DType};
+
+use crate::{KernelError, Road, dispatch::road_for, fall_back};
+pub(crate) use launch::OPERATION;
+use launch::{Conv3d, Maybe};
+use shape::ConvShape;
 
 /// Stride and zero padding `(before, after)` over time, height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +31,9 @@ impl Default for Conv3dOptions {
 /// `history` holds earlier frames that take the place of the last ones of the `padding[0].0` zero frames on the
 /// left; it may hold fewer frames than that, and never more.
 ///
-/// Beyond its input (once more with the context beside it) and its output, a backend holds at most one
-/// channel-last copy of each and one tile of columns per thread: no buffer grows with kernel volume times pixels.
+/// Our kernel holds its arguments and its output, and reads the context where it lies. Elsewhere, beyond its input (once
+/// more with the context beside it) and its output, a backend holds at most one channel-last copy of each and one tile
+/// of columns per thread: no buffer grows with kernel volume times pixels.
 ///
 /// # Shapes
 /// - `x`: `[b, c_in, t, h, w]`; `weight`: `[c_out, c_in, k_t, k_h, k_w]`; `bias`: `[c_out]`
@@ -39,12 +49,67 @@ pub fn conv3d(
     history: Option<Tensor<5>>,
     options: Conv3dOptions,
 ) -> Tensor<5> {
+    let shape = ConvShape::new(
+        x.dims(),
+        weight.dims(),
+        bias.as_ref().map(Tensor::dims),
+        history.as_ref().map(Tensor::dims),
+        options,
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    match chosen(shape, options, &x, &weight, bias.as_ref(), history.as_ref()) {
+        Road::Custom => Tensor::from_dispatch(Dispatch::history_conv3d(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            Maybe::from(bias.map(Tensor::into_dispatch)),
+            Maybe::from(history.map(Tensor::into_dispatch)),
+            options,
+        )),
+        _ => composed(x, weight, bias, history, options),
+    }
+}
+
+fn chosen(
+    shape: ConvShape,
+    options: Conv3dOptions,
+    x: &Tensor<5>,
+    weight: &Tensor<5>,
+    bias: Option<&Tensor<1>>,
+    history: Option<&Tensor<5>>,
+) -> Road {
+    let device = x.device();
+    match road_for(&OPERATION, &device, &[x.dtype()], shape.smallest()) {
+        Road::Custom => {
+            let others = [Some(weight.dtype()), bias.map(Tensor::dtype), history.map(Tensor::dtype)];
+            let taken = one_dtype(x.dtype(), &others).and_then(|()| launch::fits(shape, options, &device));
+            taken.map_or_else(|cause| fall_back(&OPERATION, &device, &cause), |()| Road::Custom)
+        }
+        other => other,
+    }
+}
+
+fn one_dtype(dtype: DType, others: &[Option<DType>]) -> Result<(), KernelError> {
+    match others.iter().flatten().find(|&&other| other != dtype) {
+        Some(other) => {
+            let cause = format!("arguments of {} and of {}", dtype.name(), other.name());
+            Err(KernelError::Unavailable { operation: OPERATION.name, cause })
+        }
+        None => Ok(()),
+    }
+}
+
+/// By the backend's own operations.
+fn composed(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    history: Option<Tensor<5>>,
+    options: Conv3dOptions,
+) -> Tensor<5> {
     if is_pointwise(&weight, options) {
         return pointwise(x, weight, bias);
     }
-    let present = history.as_ref().map_or(0, |frames| frames.dims()[2]);
-    assert!(present <= options.padding[0].0, "{present} frames of history, but {:?}", options.padding[0]);
-    let missing = options.padding[0].0 - present;
+    let missing = options.padding[0].0 - history.as_ref().map_or(0, |frames| frames.dims()[2]);
     if missing > 0 && looks_back_only(&weight, options) {
         return opening(x, weight, bias, history, options, missing);
     }
@@ -76,7 +141,7 @@ fn opening(
         return y;
     }
     let history = Tensor::cat(history.into_iter().chain([first]).collect(), 2);
-    let rest = conv3d(x.slice_dim(2, 1..frames), weight, bias, Some(history), options);
+    let rest = composed(x.slice_dim(2, 1..frames), weight, bias, Some(history), options);
     Tensor::cat(vec![y, rest], 2)
 }
 

@@ -3,9 +3,8 @@
 use burn::{
     module::{Module, Param},
     prelude::*,
-    tensor::activation::silu,
 };
-use wan_kernels::attention;
+use wan_kernels::{attention, channel_norm};
 
 use super::{causal_conv::CausalConv3d, feature_cache::FeatureCache};
 use crate::param::param;
@@ -23,15 +22,12 @@ impl RmsNorm {
 
     /// `[1, c, t, h, w]` to the same.
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        let channels = x.dims()[1];
-        let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
-        let scale = norm.recip().mul_scalar((channels as f64).sqrt());
-        x * scale * self.gamma.val().reshape([1, channels, 1, 1, 1])
+        channel_norm(x, self.gamma.val(), false)
     }
 
     /// The norm followed by `x * sigmoid(x)`.
     pub fn forward_silu(&self, x: Tensor<5>) -> Tensor<5> {
-        silu(self.forward(x))
+        channel_norm(x, self.gamma.val(), true)
     }
 }
 
