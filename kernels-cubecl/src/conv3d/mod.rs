@@ -1,8 +1,16 @@
 //! Three-dimensional convolution with temporal context, in f32.
 
+mod cpu;
+mod launch;
 pub mod reference;
+mod shape;
 
-use burn::prelude::*;
+use burn::{backend::Dispatch, prelude::*};
+
+use crate::{Road, dispatch::road_for};
+pub(crate) use launch::OPERATION;
+use launch::{Conv3d, Maybe};
+use shape::ConvShape;
 
 /// Stride and zero padding `(before, after)` over time, height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +47,38 @@ pub fn conv3d(
     history: Option<Tensor<5>>,
     options: Conv3dOptions,
 ) -> Tensor<5> {
+    let shape = ConvShape::new(
+        x.dims(),
+        weight.dims(),
+        bias.as_ref().map(Tensor::dims),
+        history.as_ref().map(Tensor::dims),
+        options,
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    match road_for(&OPERATION, &x.device(), &[x.dtype()], shape.smallest()) {
+        Road::Custom => Tensor::from_dispatch(Dispatch::history_conv3d(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            Maybe::from(bias.map(Tensor::into_dispatch)),
+            Maybe::from(history.map(Tensor::into_dispatch)),
+            options,
+        )),
+        _ => composed(x, weight, bias, history, options),
+    }
+}
+
+/// By the backend's own operations.
+fn composed(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    history: Option<Tensor<5>>,
+    options: Conv3dOptions,
+) -> Tensor<5> {
     if is_pointwise(&weight, options) {
         return pointwise(x, weight, bias);
     }
-    let present = history.as_ref().map_or(0, |frames| frames.dims()[2]);
-    assert!(present <= options.padding[0].0, "{present} frames of history, but {:?}", options.padding[0]);
-    let missing = options.padding[0].0 - present;
+    let missing = options.padding[0].0 - history.as_ref().map_or(0, |frames| frames.dims()[2]);
     if missing > 0 && looks_back_only(&weight, options) {
         return opening(x, weight, bias, history, options, missing);
     }
@@ -76,7 +110,7 @@ fn opening(
         return y;
     }
     let history = Tensor::cat(history.into_iter().chain([first]).collect(), 2);
-    let rest = conv3d(x.slice_dim(2, 1..frames), weight, bias, Some(history), options);
+    let rest = composed(x.slice_dim(2, 1..frames), weight, bias, Some(history), options);
     Tensor::cat(vec![y, rest], 2)
 }
 
