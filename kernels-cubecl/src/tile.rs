@@ -5,29 +5,32 @@
     reason = "accumulators stay in registers only when indexed by constants"
 )]
 
-use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 
-/// One cache line: buffers made of these start on a line, so that no vector load crosses one.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
+/// Floats of a cache line.
+const LINE: usize = 16;
 
-/// Floats that start on a cache line.
-pub(crate) struct Buffer(Vec<Line>);
+/// Floats that start on a cache line, so that no vector load crosses one.
+pub(crate) struct Buffer {
+    values: Vec<f32>,
+    start: usize,
+    len: usize,
+}
 
 impl Buffer {
-    /// `len` zeros, rounded up to whole lines.
+    /// `len` zeros. The system hands out zeros as they are touched: unused ones cost nothing.
     pub(crate) fn zeros(len: usize) -> Self {
-        Self(vec![Line::zeroed(); len.div_ceil(16)])
+        let values = vec![0.0; len + LINE];
+        let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Self { values, start, len }
     }
 
     pub(crate) fn as_slice(&self) -> &[f32] {
-        bytemuck::cast_slice(&self.0)
+        &self.values[self.start..][..self.len]
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        bytemuck::cast_slice_mut(&mut self.0)
+        &mut self.values[self.start..][..self.len]
     }
 }
 
@@ -41,6 +44,11 @@ pub(crate) trait TileWork {
 
 /// Runs `work` on twelve to twenty-four accumulators: the tile that fills 16 or 32 registers.
 pub(crate) fn on_tiles<W: TileWork>(work: W) -> W::Output {
+    // `Arch` passes over AVX2 unless pulp's feature `x86-v3` is on, and Burn's features switch on `x86-v4` alone.
+    #[cfg(target_arch = "x86_64")]
+    if let (Arch::Scalar, Some(simd)) = (Arch::new(), pulp::x86::V3::try_new()) {
+        return Simd::vectorize(simd, OnTiles(work));
+    }
     Arch::new().dispatch(OnTiles(work))
 }
 

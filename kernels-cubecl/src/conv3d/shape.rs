@@ -1,7 +1,5 @@
 //! What the arguments of a convolution must agree on.
 
-use burn::prelude::*;
-
 use super::{Conv3dOptions, launch::OPERATION};
 use crate::KernelError;
 

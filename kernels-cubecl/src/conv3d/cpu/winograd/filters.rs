@@ -1,5 +1,7 @@
 //! The transformed filters.
 
+use std::ops::Range;
+
 use pulp::Simd;
 use rayon::prelude::*;
 
@@ -11,31 +13,47 @@ use crate::{
     tile::{Buffer, TileWork, on_tiles},
 };
 
+/// A cache line between one point and the next, so that points do not compete for one cache set.
+const GAP: usize = 16;
+
 /// `[groups, points, rows, k_t * c_in]`: for each point, the rows of a register tile lie side by side.
 pub struct Filters {
     values: Buffer,
-    /// Output channels of a group, the last one's filled up with zeros.
+    /// The groups that are held.
+    groups: Range<usize>,
+    /// Output channels of a group; those there are not stay zeros.
     rows: usize,
     /// Of a row.
     len: usize,
 }
 
 impl Filters {
-    /// Four times the filters' memory for 3x3.
-    pub fn new(problem: &Problem<'_>, rows: usize) -> Self {
+    /// Room for `groups` groups of `rows` output channels.
+    pub fn new(problem: &Problem<'_>, groups: usize, rows: usize) -> Self {
         let len = problem.shape.kernel[0] * problem.shape.inputs;
-        let group_len = POINTS * rows * len;
-        let mut values = Buffer::zeros(problem.shape.outputs.div_ceil(rows) * group_len);
-        let groups = values.as_mut_slice().par_chunks_exact_mut(group_len.max(1)).enumerate();
-        groups.for_each(|(group, out)| on_tiles(Group { problem, group, len, out }));
-        Self { values, rows, len }
+        Self { values: Buffer::zeros(groups * POINTS * (rows * len + GAP)), groups: 0..0, rows, len }
+    }
+
+    /// Bytes of a group: for 3x3, four times what its filters take.
+    pub fn group_bytes(problem: &Problem<'_>, rows: usize) -> usize {
+        POINTS * (rows * problem.shape.kernel[0] * problem.shape.inputs + GAP) * size_of::<f32>()
+    }
+
+    /// Transforms the filters of `groups`, in the place of those before.
+    pub fn load(&mut self, problem: &Problem<'_>, groups: Range<usize>) {
+        let (first, len, group_len) = (groups.start, self.len, POINTS * (self.rows * self.len + GAP));
+        let chunks = self.values.as_mut_slice().par_chunks_exact_mut(group_len);
+        chunks.take(groups.len()).enumerate().for_each(|(n, out)| {
+            on_tiles(Group { problem, group: first + n, len, out });
+        });
+        self.groups = groups;
     }
 
     /// `[rows, k_t * c_in]`
     #[inline(always)]
     pub fn point(&self, group: usize, point: usize) -> &[f32] {
         let len = self.rows * self.len;
-        &self.values.as_slice()[(group * POINTS + point) * len..][..len]
+        &self.values.as_slice()[((group - self.groups.start) * POINTS + point) * (len + GAP)..][..len]
     }
 
     #[inline(always)]
@@ -71,8 +89,12 @@ impl TileWork for Group<'_> {
                     let len = S::F32_LANES.min(shape.inputs - channel);
                     let points = points(simd, taps.as_slice(), padded, channel);
                     for (point, value) in points.into_iter().flatten().enumerate() {
-                        let to = &mut self.out[point * MR * self.len + at..][..len];
-                        simd.partial_store_f32s(to, value);
+                        let to = &mut self.out[point * (MR * self.len + GAP) + at..][..len];
+                        // Partial stores cost some twenty whole ones on some processors.
+                        match S::as_mut_simd_f32s(to) {
+                            ([to], []) => *to = value,
+                            (_, to) => simd.partial_store_f32s(to, value),
+                        }
                     }
                 }
             }
@@ -99,7 +121,7 @@ fn points<S: Simd>(simd: S, taps: &[f32], padded: usize, channel: usize) -> [[S:
     for x in 0..3 {
         let mut column = [simd.splat_f32s(0.0); 3];
         for y in 0..3 {
-            column[y] = simd.partial_load_f32s(&taps[(3 * y + x) * padded + channel..][..S::F32_LANES]);
+            column[y] = S::as_simd_f32s(&taps[(3 * y + x) * padded + channel..]).0[0];
         }
         let column = filter(simd, column);
         for y in 0..6 {
