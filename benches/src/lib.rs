@@ -5,4 +5,6 @@ mod random;
 mod report;
 
 pub use random::fill;
-pub use report::{Measurement, argument, device_argument, latent_argument, peak_memory_bytes, time};
+pub use report::{
+    Measurement, argument, device_argument, latent_argument, peak_memory_bytes, processor_seconds, time,
+};

@@ -68,6 +68,16 @@ pub fn peak_memory_bytes() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// Processor time of all threads of this process so far; Linux only, in hundredths of a second.
+pub fn processor_seconds() -> Option<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name, which may hold anything, the 12th and 13th fields are ticks in user and kernel code.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
+}
+
 /// The value after `name` on the command line, or `default` if it is absent or no such value.
 pub fn argument<T: FromStr>(name: &str, default: T) -> T {
     let mut arguments = std::env::args().skip_while(|a| a != name).skip(1);

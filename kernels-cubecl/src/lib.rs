@@ -22,6 +22,7 @@ mod rope3d;
 mod rows;
 mod silu;
 pub mod split;
+mod tile;
 
 pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};

@@ -1,10 +1,10 @@
-//! From tensors to launches of the kernel.
+//! From tensors to launches of the kernel, or to the twin.
 
 use std::ops::Range;
 
 use burn::{
     backend::{
-        Backend, Cube, ExtensionType, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
+        Backend, Cube, ExtensionType, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
         tensor::FloatTensor,
     },
     tensor::Device,
@@ -13,7 +13,7 @@ use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous
 use cubecl::prelude::*;
 
 use super::{
-    Conv3dOptions,
+    Conv3dOptions, cpu,
     form::{Form, PIXELS, SHARED_BYTES, UNITS},
     kernel::{SizesLaunch, StridesLaunch, conv3d_kernel},
     shape::ConvShape,
@@ -31,7 +31,7 @@ pub(crate) const OPERATION: Operation = Operation {
         units: UNITS as u32,
         plane_ops: false,
     }),
-    twin: false,
+    twin: true,
     flex_backend: true,
 };
 
@@ -58,7 +58,7 @@ impl<B: Backend> Maybe<B> {
 }
 
 /// See [`crate::conv3d`].
-#[backend_extension(Cube)]
+#[backend_extension(Cube, Flex)]
 pub trait Conv3d: Backend {
     fn history_conv3d(
         x: FloatTensor<Self>,
@@ -67,6 +67,18 @@ pub trait Conv3d: Backend {
         #[extension_type] history: Maybe<Self>,
         options: Conv3dOptions,
     ) -> FloatTensor<Self>;
+}
+
+impl Conv3d for Flex {
+    fn history_conv3d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Maybe<Self>,
+        history: Maybe<Self>,
+        options: Conv3dOptions,
+    ) -> FloatTensor<Self> {
+        cpu::conv3d(x, weight, bias.into_option(), history.into_option(), options)
+    }
 }
 
 impl Conv3d for Cube {

@@ -1,5 +1,6 @@
 //! Three-dimensional convolution with temporal context, in f32.
 
+mod cpu;
 mod form;
 pub mod kernel;
 mod launch;
@@ -31,9 +32,10 @@ impl Default for Conv3dOptions {
 /// `history` holds earlier frames that take the place of the last ones of the `padding[0].0` zero frames on the
 /// left; it may hold fewer frames than that, and never more.
 ///
-/// Our kernel holds its arguments and its output, and reads the context where it lies. Elsewhere, beyond its input (once
-/// more with the context beside it) and its output, a backend holds at most one channel-last copy of each and one tile
-/// of columns per thread: no buffer grows with kernel volume times pixels.
+/// Our kernel and its twin read the context where it lies; the twin keeps a few tiles per thread and the transformed
+/// weights besides arguments and output. Elsewhere, beyond its input (once more with the context beside it) and its
+/// output, a backend holds at most one channel-last copy of each and one tile of columns per thread: no buffer grows
+/// with kernel volume times pixels.
 ///
 /// # Shapes
 /// - `x`: `[b, c_in, t, h, w]`; `weight`: `[c_out, c_in, k_t, k_h, k_w]`; `bias`: `[c_out]`

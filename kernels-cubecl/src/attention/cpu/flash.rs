@@ -7,14 +7,17 @@
 
 use std::{array, ops::Range};
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::{
-    pack::{Buffer, Layout, Rotation, Rows, load_row, pack},
-    simd::{Softmax, accumulate},
+    pack::{Layout, Rotation, Rows, load_row, pack},
+    simd::Softmax,
 };
-use crate::attention::{AttentionShape, Window};
+use crate::{
+    attention::{AttentionShape, Window},
+    tile::{Buffer, TileShape, TileWork, accumulate, on_tiles},
+};
 
 /// Keys per block: keys and values of 128 channels are 256 KiB, half of a small second-level cache. 128 keys are 3 %
 /// slower.
@@ -61,15 +64,7 @@ pub fn flash(problem: &Problem<'_>, out: &mut [f32]) {
             let packed = packed.as_slice();
             out.par_chunks_mut(rows * row_len).enumerate().for_each(|(n, out)| {
                 let heads = heads.clone();
-                Arch::new().dispatch(Task {
-                    problem,
-                    layout,
-                    packed,
-                    batch,
-                    heads,
-                    first_row: n * rows,
-                    out,
-                });
+                on_tiles(Task { problem, layout, packed, batch, heads, first_row: n * rows, out });
             });
         }
     }
@@ -79,33 +74,6 @@ pub fn flash(problem: &Problem<'_>, out: &mut [f32]) {
 fn task_rows(problem: &Problem<'_>, tile_rows: usize) -> usize {
     let even = problem.shape.lq.div_ceil(4 * rayon::current_num_threads());
     even.clamp(4 * tile_rows, TASK_ROWS).next_multiple_of(tile_rows)
-}
-
-/// Rows and columns of the register tile.
-struct TileShape {
-    rows: usize,
-    columns: usize,
-}
-
-impl TileShape {
-    fn of_this_machine() -> Self {
-        struct Ask;
-        impl WithSimd for Ask {
-            type Output = TileShape;
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, _: S) -> TileShape {
-                let (rows, vectors) = match S::F32_LANES {
-                    16 => (8, 2),
-                    8 => (6, 2),
-                    4 => (6, 4),
-                    _ => (4, 4),
-                };
-                TileShape { rows, columns: vectors * S::F32_LANES }
-            }
-        }
-        Arch::new().dispatch(Ask)
-    }
 }
 
 /// Some query rows of one batch against some heads.
@@ -120,22 +88,9 @@ struct Task<'a> {
     out: &'a mut [f32],
 }
 
-impl WithSimd for Task<'_> {
+impl TileWork for Task<'_> {
     type Output = ();
 
-    // Twelve to twenty-four accumulators: the tile that fills 16 or 32 registers.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 8, 2>(simd),
-            8 => self.run::<S, 6, 2>(simd),
-            4 => self.run::<S, 6, 4>(simd),
-            _ => self.run::<S, 4, 4>(simd),
-        }
-    }
-}
-
-impl Task<'_> {
     #[inline(always)]
     fn run<S: Simd, const MR: usize, const NV: usize>(self, simd: S) {
         let (problem, layout) = (self.problem, self.layout);

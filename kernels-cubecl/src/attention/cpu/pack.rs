@@ -1,30 +1,6 @@
 //! Operands in the order the inner loops read them.
 
-use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
-
-/// One cache line: buffers made of these start on a line, so that no vector load crosses one.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
-
-/// Floats that start on a cache line.
-pub struct Buffer(Vec<Line>);
-
-impl Buffer {
-    /// `len` zeros, rounded up to whole lines.
-    pub fn zeros(len: usize) -> Self {
-        Self(vec![Line::zeroed(); len.div_ceil(16)])
-    }
-
-    pub fn as_slice(&self) -> &[f32] {
-        bytemuck::cast_slice(&self.0)
-    }
-
-    pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        bytemuck::cast_slice_mut(&mut self.0)
-    }
-}
 
 /// A `[b, h, l, d]` operand of any layout whose rows of `d` are contiguous.
 #[derive(Clone, Copy)]

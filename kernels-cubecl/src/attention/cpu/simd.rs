@@ -1,4 +1,4 @@
-//! The inner loops: a register tile of a matrix product, and a softmax that continues from the keys seen before.
+//! A softmax that continues from the keys seen before.
 
 #![allow(
     clippy::needless_range_loop,
@@ -29,28 +29,6 @@ pub fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Adding n to the exponent bits multiplies by 2^n.
     let exponent = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(rounded), simd.splat_u32s(23));
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), exponent))
-}
-
-/// `acc[i] += sum over k of a[i][k] * b[k]`, where `b` holds `NV` vectors for each `k`.
-#[inline(always)]
-pub fn accumulate<S: Simd, const MR: usize, const NV: usize>(
-    simd: S,
-    a: [&[f32]; MR],
-    b: &[S::f32s],
-    acc: [[S::f32s; NV]; MR],
-) -> [[S::f32s; NV]; MR] {
-    let mut acc = acc;
-    let a = a.map(|row| &row[..b.len() / NV]);
-    for (k, b) in b.chunks_exact(NV).enumerate() {
-        for i in 0..MR {
-            // SAFETY: every row was cut to the number of steps of this loop. The check costs a third of its time.
-            let x = simd.splat_f32s(unsafe { *a[i].get_unchecked(k) });
-            for j in 0..NV {
-                acc[i][j] = simd.mul_add_e_f32s(x, b[j], acc[i][j]);
-            }
-        }
-    }
-    acc
 }
 
 /// What one group of rows knows of the keys seen so far.
