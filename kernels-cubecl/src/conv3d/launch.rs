@@ -107,12 +107,14 @@ pub(super) fn fits(shape: ConvShape, options: Conv3dOptions, device: &Device) ->
         let cause = format!("a window of {:?} exceeds the shared memory of a cube", shape.kernel);
         return Err(KernelError::Unavailable { operation: OPERATION.name, cause });
     };
-    let [_, above, left] = options.padding.map(|(before, _)| before);
-    let padded = (shape.size[1] + above).max(shape.size[2] + left);
+    let padded = [0, 1, 2].map(|axis| {
+        let (before, after) = options.padding[axis];
+        shape.size[axis] + before + after
+    });
     // Indices and positions are 32 bits wide.
-    let counts = [shape.largest(), padded, tiles(shape, form).iter().product()];
+    let counts = [shape.largest(), tiles(shape, form).iter().product()];
     let limit = u64::from(u32::MAX);
-    match counts.into_iter().map(|count| count as u64).find(|&count| count > limit) {
+    match counts.into_iter().chain(padded).map(|count| count as u64).find(|&count| count > limit) {
         Some(needed) => {
             let what = "elements or tiles";
             Err(KernelError::LimitExceeded { operation: OPERATION.name, what, needed, limit })

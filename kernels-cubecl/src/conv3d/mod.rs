@@ -1,4 +1,7 @@
-//! Three-dimensional convolution with temporal context, in f32.
+//! Three-dimensional convolution with temporal context.
+//!
+//! [`kernel`] has run on a software adapter alone so far. There, 3x3x3 windows in f32 after two frames of history take
+//! 0.35, 0.5 and 0.65 of the processor time of Burn's convolution without autotuning, for 32, 64 and 96 channels.
 
 mod cpu;
 mod form;
