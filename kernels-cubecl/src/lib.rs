@@ -21,6 +21,7 @@ mod rope3d;
 mod rows;
 mod silu;
 pub mod split;
+pub mod verify;
 
 pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
@@ -37,7 +38,8 @@ pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
 
 /// The operations that are fused for every device, as decisions about them are made.
-pub const FUSED: [Operation; 7] = [
+pub const FUSED: [Operation; 8] = [
+    attention::OPERATION,
     gate_residual::OPERATION,
     gelu_bias::OPERATION,
     guidance_step::OPERATION,

@@ -25,7 +25,7 @@ use crate::{
     split::{self, Work},
 };
 
-pub(super) const OPERATION: Operation = Operation {
+pub(crate) const OPERATION: Operation = Operation {
     name: "attention",
     cube: Some(Needs {
         bindings: 6,
@@ -112,7 +112,7 @@ pub(super) fn fits(shape: AttentionShape, device: &Device) -> Result<(), KernelE
     }
     if shape.d > MAX_WIDTH || shape.d % 2 != 0 {
         let cause = format!("heads are {} wide, the kernel takes even widths up to {MAX_WIDTH}", shape.d);
-        return Err(KernelError::Unavailable { operation: OPERATION.name, cause });
+        return Err(KernelError::Unsupported { operation: OPERATION.name, cause });
     }
     // Indices are 32 bits wide.
     let elements = shape.batch * shape.heads * shape.lq.max(shape.lk) * shape.d;
