@@ -72,13 +72,17 @@ fn write(record: &Record, path: &Path) -> io::Result<()> {
     file.persist().map_err(io::Error::other)
 }
 
-/// One file per device, driver and runtime; another version of this program replaces it.
 fn path(identity: &Identity) -> Option<PathBuf> {
+    Some(folder()?.join("kernels").join(file_name(identity)))
+}
+
+/// One file per device, driver and runtime; another version of this program replaces it.
+fn file_name(identity: &Identity) -> String {
     let Identity { device, driver, runtime, .. } = identity;
     let hash = fnv1a([device, driver, runtime].into_iter().flat_map(|text| text.bytes().chain([0])));
     let slug: String = device.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let slug = slug.trim_end_matches('-');
-    Some(folder()?.join("kernels").join(format!("{}-{hash:016x}.json", &slug[..slug.len().min(40)])))
+    format!("{}-{hash:016x}.json", &slug[..slug.len().min(40)])
 }
 
 /// `WAN_CACHE`, or this program's folder in the user's cache folder.
@@ -107,14 +111,10 @@ mod tests {
             driver: "one".into(),
             runtime: "wgpu<wgsl>".into(),
         };
-        let name = |identity: &Identity| {
-            let path = path(identity).expect("this machine has a home or WAN_CACHE");
-            path.file_name().expect("a file").to_str().expect("ASCII").to_owned()
-        };
-        let first = name(&identity);
+        let first = file_name(&identity);
         assert!(first.starts_with("wgpu-----Ger-t") && first.ends_with(".json"), "{first}");
         assert!(first.len() <= 40 + 1 + 16 + 5 && !first.contains(['/', ' ', '<']), "{first}");
-        assert_eq!(first, name(&Identity { version: "2.0.0".into(), revision: 2, ..identity.clone() }));
-        assert_ne!(first, name(&Identity { driver: "two".into(), ..identity }));
+        assert_eq!(first, file_name(&Identity { version: "2.0.0".into(), revision: 2, ..identity.clone() }));
+        assert_ne!(first, file_name(&Identity { driver: "two".into(), ..identity }));
     }
 }

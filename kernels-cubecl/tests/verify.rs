@@ -26,12 +26,13 @@ fn the_short_form_is_green_everywhere() {
     assert_eq!(fallbacks(), vec![]);
 }
 
-/// Small odd sizes everywhere; sizes of models on the host, which computes them in seconds.
+/// Small odd sizes everywhere; sizes of models but the largest on the host, which computes them in seconds.
 #[test]
 fn the_full_form_is_green_everywhere() {
     for TestDevice { name, device, gpu } in &devices() {
         let kind = DeviceCaps::of(device).kind;
-        for case in cases(device, Depth::Full).iter().filter(|case| !gpu || case.size() == "small") {
+        let runs = |size| size == "small" || (!gpu && size != "14B");
+        for case in cases(device, Depth::Full).iter().filter(|case| runs(case.size())) {
             let check = case.run(device, &reference_device());
             assert_green(name, &check, kind);
             let (own, plain) = (check.own.expect("it passed"), check.plain.expect("it is the full form"));
