@@ -160,3 +160,59 @@ fn fault(device: &str, result: &Result<Examined, Failure>) -> Option<(String, &'
         Ok(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::Finding;
+
+    fn examined(failed: &[&str], broken: &[&str]) -> Result<Examined, Failure> {
+        let findings = |names: &[&str]| {
+            let finding =
+                |name: &&str| Finding { operation: (*name).to_owned(), cause: "far off".to_owned() };
+            names.iter().map(finding).collect()
+        };
+        let about = About {
+            device: "a card".to_owned(),
+            driver: "1.0".to_owned(),
+            runtime: "wgpu<wgsl>".to_owned(),
+            limits: None,
+            f16: true,
+            bf16: false,
+        };
+        Ok(Examined {
+            about,
+            seconds: 1.0,
+            checks: Vec::new(),
+            failed: findings(failed),
+            broken: findings(broken),
+        })
+    }
+
+    #[test]
+    fn any_fault_fails_the_command_and_says_what_helps() {
+        let args = DoctorArgs { device: "all".parse().expect("a choice"), short: true, json: true };
+        let good = || ("cpu".to_owned(), examined(&[], &[]));
+        assert!(verdict(&args, &[good()]).is_ok());
+        let cases = [
+            (
+                examined(&["silu", "attention"], &[]),
+                "kernels that fail: silu, attention",
+                "WAN_KERNELS=reference",
+            ),
+            (
+                examined(&["silu"], &["gelu_bias"]),
+                "plain tensor operations are wrong (gelu_bias)",
+                "--device cpu",
+            ),
+            (Err(Failure::failed("the device is lost")), "the device is lost", "update the driver"),
+        ];
+        for (result, message, hint) in cases {
+            let results = [good(), ("a card".to_owned(), result)];
+            assert_eq!(report(&args, &results)["passed"], false);
+            let failure = verdict(&args, &results).expect_err(message);
+            assert_eq!((failure.kind, failure.message), (Kind::Failed, format!("a card: {message}")));
+            assert!(failure.hint.is_some_and(|text| text.contains(hint)), "{hint}");
+        }
+    }
+}
