@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
 use crate::{
-    devices::DeviceChoice,
+    devices::{DeviceChoice, DeviceChoices},
     engine::{DtypeChoice, ModelPath, Schedule, Solver},
 };
 
@@ -28,6 +28,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// List the devices of this machine
     Devices(DevicesArgs),
+    /// Check this machine's kernels against their references
+    Doctor(DoctorArgs),
 }
 
 const GENERATE_EXAMPLE: &str = "\
@@ -150,6 +152,26 @@ pub struct InspectArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  wan devices --json")]
 pub struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DOCTOR_EXAMPLE: &str = "\
+Examples:
+  wan doctor
+      checks the device that `auto` takes, at small sizes and at those of the models
+  wan doctor --device all --short --json";
+
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_EXAMPLE)]
+pub struct DoctorArgs {
+    /// auto, cpu, wgpu[:I] or any other device of `wan devices`, or all of them
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoices,
+    /// Small sizes only: what `generate` checks on first use of a device
+    #[arg(long)]
+    pub short: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

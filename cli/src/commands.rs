@@ -1,6 +1,7 @@
 //! One module per command.
 
 mod devices;
+mod doctor;
 pub mod generate;
 mod inspect;
 
@@ -17,6 +18,7 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
         Command::Generate(args) => generate::run(*args, cli.quiet, leave),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),
     }
 }
 

@@ -22,6 +22,14 @@ pub enum DeviceChoice {
     Metal,
 }
 
+/// The `--device` flag where it may name several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoices {
+    One(DeviceChoice),
+    /// The fast host path and every adapter.
+    All,
+}
+
 /// A device that a job can run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -44,6 +52,8 @@ pub struct AdapterId {
     pub kind: AdapterKind,
     /// Position among the adapters of the same kind and graphics interface.
     pub ordinal: usize,
+    /// Its name and version.
+    pub driver: String,
 }
 
 /// What an adapter is. The order is the order of preference.
@@ -86,7 +96,8 @@ pub struct Adapter {
 
 impl Adapter {
     fn id(&self) -> AdapterId {
-        AdapterId { name: self.name.clone(), kind: self.kind, ordinal: self.ordinal }
+        let (name, driver) = (self.name.clone(), self.driver.clone());
+        AdapterId { name, kind: self.kind, ordinal: self.ordinal, driver }
     }
 }
 
@@ -112,7 +123,26 @@ impl FromStr for DeviceChoice {
     }
 }
 
+impl FromStr for DeviceChoices {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            _ => text.parse().map(Self::One).map_err(|error| format!("{error}, or all")),
+        }
+    }
+}
+
 impl Target {
+    /// What besides the kernels decides how they compute: the adapter's driver, or the host's instructions.
+    pub fn driver(&self) -> String {
+        match self {
+            Self::Cpu | Self::Ndarray => instructions(),
+            Self::Wgpu(id) | Self::Vulkan(id) | Self::Metal(id) => id.driver.clone(),
+        }
+    }
+
     /// The device, in words for people.
     pub fn describe(&self) -> String {
         match self {
@@ -188,6 +218,36 @@ pub fn automatic(adapters: &[Adapter]) -> Target {
         }
         _ => Target::Cpu,
     }
+}
+
+/// The devices for a request that may name several. Adapters that this build cannot use are left out of all.
+pub fn resolve_all(choices: DeviceChoices) -> Result<Vec<Target>, Failure> {
+    match choices {
+        DeviceChoices::One(choice @ (DeviceChoice::Cpu | DeviceChoice::Ndarray)) => {
+            Ok(vec![resolve(choice, &[])?])
+        }
+        DeviceChoices::One(choice) => Ok(vec![resolve(choice, &adapters())?]),
+        DeviceChoices::All => {
+            let found = adapters();
+            let each = (0..portable(&found).len()).map(|index| DeviceChoice::Wgpu(Some(index)));
+            let usable = each.filter_map(|choice| resolve(choice, &found).ok());
+            Ok(std::iter::once(Target::Cpu).chain(usable).collect())
+        }
+    }
+}
+
+/// The host's architecture and widest vector instructions.
+fn instructions() -> String {
+    let architecture = std::env::consts::ARCH;
+    #[cfg(target_arch = "x86_64")]
+    let widest = match (is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx2")) {
+        (true, _) => Some("AVX-512"),
+        (false, true) => Some("AVX2"),
+        (false, false) => None,
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let widest: Option<&str> = None;
+    widest.map_or_else(|| architecture.to_owned(), |widest| format!("{architecture} with {widest}"))
 }
 
 /// The adapters that `wgpu:I` counts.

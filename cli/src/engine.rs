@@ -2,6 +2,7 @@
 
 mod dump;
 mod inspect;
+pub mod kernels;
 mod model;
 
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use wan_pipeline::{
     CancelToken, Engine, FrameChunk, GenerateRequest, ObserverError, PipelineError, default_fps,
 };
 
-use crate::devices::Target;
+use crate::{devices::Target, verdicts::Finding};
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
@@ -106,6 +107,8 @@ pub struct Plan {
 /// The parts of a job. A phase may come more than once; its seconds add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
+    /// Of the device's kernels, on its first use.
+    Check,
     Load,
     Text,
     Denoise,
@@ -130,6 +133,14 @@ pub enum Event {
         phase: Phase,
         seconds: f64,
     },
+    /// An operation that runs without its own kernel; told once.
+    Fallback {
+        finding: Finding,
+        /// Name of the device.
+        device: String,
+    },
+    /// What may make the result wrong.
+    Warning(String),
 }
 
 /// Why a job ended early.
@@ -158,7 +169,9 @@ pub fn run(
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
     events(Event::Plan(describe(&plan, request, dtype)));
-    let mut relay = Relay { events, dump, height: plan.height };
+    kernels::first_use(&request.device, &device, cancel, events)?;
+    let fallbacks = kernels::Fallbacks::new(&request.device, &device);
+    let mut relay = Relay { events, dump, fallbacks, height: plan.height };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
     let mut engine = Engine { device, dtype, cancel: cancel.clone(), observer: &mut observer };
     wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
@@ -238,6 +251,7 @@ fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> 
 struct Relay<'a> {
     events: &'a mut dyn FnMut(Event),
     dump: Option<Dump>,
+    fallbacks: kernels::Fallbacks,
     height: usize,
 }
 
@@ -245,6 +259,9 @@ impl Relay<'_> {
     fn take(&mut self, event: wan_pipeline::Event<'_>) -> Result<(), ObserverError> {
         if let Some(dump) = &mut self.dump {
             dump.take(&event)?;
+        }
+        for event in self.fallbacks.untold() {
+            (self.events)(event);
         }
         match event {
             wan_pipeline::Event::Started(phase) => (self.events)(Event::PhaseStarted(phase.into())),
@@ -260,7 +277,10 @@ impl Relay<'_> {
         Ok(())
     }
 
-    fn finish(self) -> Result<(), DumpError> {
+    fn finish(mut self) -> Result<(), DumpError> {
+        for event in self.fallbacks.untold() {
+            (self.events)(event);
+        }
         self.dump.map_or(Ok(()), |dump| dump.finish(self.height))
     }
 }

@@ -11,6 +11,7 @@ pub mod media;
 mod memory;
 mod progress;
 mod report;
+mod verdicts;
 
 use std::{
     ffi::OsString,

@@ -58,6 +58,11 @@ impl Progress {
             Event::Step { index, total, seconds } => self.step(*index, *total, *seconds),
             Event::Frames(frames) => self.decoded(frames.len()),
             Event::PhaseFinished { phase, seconds } => self.finish(*phase, *seconds),
+            Event::Fallback { finding, device } => {
+                let (operation, cause) = (&finding.operation, &finding.cause);
+                self.line(&format!("note: {operation} runs without its own kernel on {device}: {cause}"));
+            }
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
         }
     }
 
@@ -69,19 +74,43 @@ impl Progress {
         ));
     }
 
+    /// Shows that check `index` (from 0) of `total` is under way.
+    pub fn check(&mut self, index: usize, total: usize, what: &str) {
+        if self.mode == Mode::Bars && index == 0 {
+            self.bar = bar(total as u64, "check", COUNT);
+        }
+        self.bar.set_position(index as u64);
+        self.bar.set_message(what.to_owned());
+        if self.mode == Mode::Lines {
+            self.line(&format!("check {}/{total} {what}", index + 1));
+        }
+    }
+
+    /// Runs `work`, which writes to the terminal, with the bar out of its way.
+    pub fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        self.bar.finish_and_clear();
+        self.bar = ProgressBar::hidden();
+    }
+
     fn start(&mut self, phase: Phase) {
+        if phase == Phase::Check {
+            self.line("checking this device's kernels once ...");
+        }
         if self.mode != Mode::Bars {
             return;
         }
         let (length, template) = match phase {
             Phase::Load => (0, BYTES),
-            Phase::Text => (0, SPIN),
+            Phase::Check | Phase::Text => (0, SPIN),
             Phase::Denoise => (0, COUNT),
             Phase::Decode => (self.frames, COUNT),
         };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar = ProgressBar::new(length).with_prefix(label(phase)).with_style(style);
-        self.bar.enable_steady_tick(Duration::from_millis(250));
+        self.bar = bar(length, label(phase), template);
     }
 
     fn step(&mut self, index: usize, total: usize, seconds: f64) {
@@ -103,10 +132,16 @@ impl Progress {
     }
 
     fn finish(&mut self, phase: Phase, seconds: f64) {
-        self.bar.finish_and_clear();
-        self.bar = ProgressBar::hidden();
+        self.clear();
         self.line(&format!("{} {seconds:.2} s", label(phase)));
     }
+}
+
+fn bar(length: u64, name: &'static str, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(length).with_prefix(name).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
 }
 
 impl Drop for Progress {

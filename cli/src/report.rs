@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::engine::{Event, Phase, Plan};
+use crate::{
+    engine::{Event, Phase, Plan},
+    verdicts::Finding,
+};
 
 /// One JSON object; times in seconds.
 #[derive(Clone, Debug, Serialize)]
@@ -19,9 +22,13 @@ pub struct Report {
     pub tokens: usize,
     pub device: String,
     pub dtype: String,
-    /// `load`, `text`, `denoise`, `decode`, `encode`, and `total` of the whole command.
+    /// `check` if the device's kernels were checked, `load`, `text`, `denoise`, `decode`, `encode`, and `total` of the whole command.
     pub seconds: BTreeMap<&'static str, f64>,
     pub step_seconds: Vec<f64>,
+    /// Operations that ran without their own kernels, and why.
+    pub fallbacks: Vec<Finding>,
+    /// What may have made the video wrong.
+    pub warnings: Vec<String>,
     /// `null` where it is not measured.
     pub peak_memory_bytes: Option<u64>,
 }
@@ -32,6 +39,8 @@ pub struct Recorder {
     plan: Option<Plan>,
     seconds: BTreeMap<&'static str, f64>,
     steps: Vec<f64>,
+    fallbacks: Vec<Finding>,
+    warnings: Vec<String>,
 }
 
 impl Recorder {
@@ -41,6 +50,8 @@ impl Recorder {
             Event::Plan(plan) => self.plan = Some(plan.clone()),
             Event::Step { seconds, .. } => self.steps.push(*seconds),
             Event::PhaseFinished { phase, seconds } => self.add(label(*phase), *seconds),
+            Event::Fallback { finding, .. } => self.fallbacks.push(finding.clone()),
+            Event::Warning(text) => self.warnings.push(text.clone()),
             _ => {}
         }
     }
@@ -70,6 +81,8 @@ impl Recorder {
             dtype: plan.dtype,
             seconds: self.seconds,
             step_seconds: self.steps,
+            fallbacks: self.fallbacks,
+            warnings: self.warnings,
             peak_memory_bytes: crate::memory::peak_bytes(),
         })
     }
@@ -78,6 +91,7 @@ impl Recorder {
 /// The name of a phase in reports and on the terminal.
 pub fn label(phase: Phase) -> &'static str {
     match phase {
+        Phase::Check => "check",
         Phase::Load => "load",
         Phase::Text => "text",
         Phase::Denoise => "denoise",

@@ -10,7 +10,9 @@ use std::{
 use tempfile::TempDir;
 
 fn wan(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wan")).current_dir(folder).args(args).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wan"));
+    command.env("WAN_CACHE", folder.join("cache"));
+    command.current_dir(folder).args(args).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -38,7 +40,7 @@ fn assert_refused(output: &Output, parts: &[&str]) {
 #[test]
 fn help_shows_an_example_for_every_command() {
     let folder = TempDir::new().unwrap();
-    for command in ["generate", "inspect", "devices"] {
+    for command in ["generate", "inspect", "devices", "doctor"] {
         let output = wan(folder.path(), &[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         let help = text(&output.stdout);
@@ -73,7 +75,7 @@ fn bad_values_are_usage_errors_that_name_the_flag() {
         (&["--fps", "0"], "--fps"),
         (&["--guidance", "-1"], "--guidance"),
         (&["--device", "cuda"], "--device"),
-        (&["--device", "wgpu:x"], "--device"),
+        (&["--device", "all"], "--device"),
         (&["--solver", "ddim"], "--solver"),
         (&["--colour"], "--colour"),
     ];

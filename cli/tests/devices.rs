@@ -1,7 +1,9 @@
 //! Which device a request gets, over made-up machines.
 #![allow(clippy::unwrap_used)]
 
-use wan_cli::devices::{Adapter, AdapterKind, DeviceChoice, Target, automatic, resolve};
+use wan_cli::devices::{
+    Adapter, AdapterKind, DeviceChoice, DeviceChoices, Target, automatic, resolve, resolve_all,
+};
 
 fn machine(kinds: &[AdapterKind]) -> Vec<Adapter> {
     kinds.iter().enumerate().map(|(index, &kind)| adapter(index, kind, kinds)).collect()
@@ -85,4 +87,13 @@ fn flags_parse() {
     for text in ["", "cpu:1", "metal:0", "wgpu:", "wgpu:-1", "cuda"] {
         assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn several_devices_can_be_asked_for_where_that_makes_sense() {
+    assert_eq!("all".parse(), Ok(DeviceChoices::All));
+    assert_eq!("wgpu:1".parse(), Ok(DeviceChoices::One(DeviceChoice::Wgpu(Some(1)))));
+    assert!("cuda".parse::<DeviceChoices>().unwrap_err().ends_with("metal, or all"));
+    assert_eq!(resolve_all(DeviceChoices::One(DeviceChoice::Cpu)), Ok(vec![Target::Cpu]));
+    assert_eq!(resolve_all(DeviceChoices::All).unwrap()[0], Target::Cpu);
 }

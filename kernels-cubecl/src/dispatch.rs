@@ -1,6 +1,9 @@
 //! The only place that decides which implementation of an operation runs on a device, and that remembers why.
 
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::{
+    cell::RefCell,
+    sync::{OnceLock, PoisonError, RwLock},
+};
 
 use burn::tensor::{DType, Device};
 
@@ -82,24 +85,73 @@ pub struct Fallback {
     pub device: Device,
     /// The device and its runtime, for people.
     pub device_name: String,
+    /// Without the operation's name in front.
     pub cause: String,
 }
 
 static FALLBACKS: RwLock<Vec<Fallback>> = RwLock::new(Vec::new());
 static REFUSED: RwLock<Vec<(&'static str, Device, String)>> = RwLock::new(Vec::new());
 
+/// What was decided inside [`forced`].
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub road: Road,
+    /// Why it is not the custom one, if one exists for the device.
+    pub cause: Option<KernelError>,
+}
+
+thread_local! {
+    /// Some while [`forced`] runs on this thread: what was decided last, a fallback before anything else.
+    static FORCED: RefCell<Option<Option<Decision>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` with own kernels wherever they can run, whatever `WAN_KERNELS` and [`refuse`] say, and returns what was
+/// decided on the way. Fallbacks inside are not listed by [`fallbacks`].
+pub(crate) fn forced<T>(work: impl FnOnce() -> T) -> (T, Option<Decision>) {
+    /// Ends the scope, also when `work` panics.
+    struct Scope;
+    impl Drop for Scope {
+        fn drop(&mut self) {
+            FORCED.take();
+        }
+    }
+    FORCED.set(Some(None));
+    let _scope = Scope;
+    let result = work();
+    (result, FORCED.take().flatten())
+}
+
+/// The mode that holds here.
+fn mode() -> Mode {
+    if FORCED.with_borrow(Option::is_some) { Mode::Custom } else { Mode::get() }
+}
+
+/// Tells [`forced`], if it runs; returns whether it does.
+fn note(road: Road, cause: Option<&KernelError>) -> bool {
+    FORCED.with_borrow_mut(|forced| {
+        let Some(last) = forced else { return false };
+        if last.as_ref().is_none_or(|last| last.cause.is_none()) {
+            *last = Some(Decision { road, cause: cause.cloned() });
+        }
+        true
+    })
+}
+
 /// The road for `operation` on `device` with arguments and results of `dtypes`. A custom form that exists for the
 /// device but cannot run on it is told once through `tracing` and listed by [`fallbacks`].
 pub fn road(operation: &Operation, device: &Device, dtypes: &[DType]) -> Road {
     let caps = DeviceCaps::of(device);
-    if Mode::get() == Mode::Reference {
+    if mode() == Mode::Reference {
         return Road::Reference;
     }
-    match custom(operation, &caps, dtypes).and_then(|exists| allowed(operation, device).map(|()| exists)) {
+    let road = match custom(operation, &caps, dtypes).and_then(|own| allowed(operation, device).map(|()| own))
+    {
         Ok(true) => Road::Custom,
         Ok(false) => operation.second(caps.kind),
-        Err(cause) => fall_back(operation, device, &cause),
-    }
+        Err(cause) => return fall_back(operation, device, &cause),
+    };
+    note(road, None);
+    road
 }
 
 /// [`road`] for an operation on `elements` elements; the kernels count them in 32 bits, and do not start for none.
@@ -119,11 +171,19 @@ pub fn road_for(operation: &Operation, device: &Device, dtypes: &[DType], elemen
     }
 }
 
-/// The road instead of the custom one that `cause` bars; the first cause of an operation on a device is told.
+/// The road instead of the custom one that `cause` bars. The first cause of an operation on a device is told, unless
+/// it is [`KernelError::Unsupported`], which no device could help.
 pub fn fall_back(operation: &Operation, device: &Device, cause: &KernelError) -> Road {
     let caps = DeviceCaps::of(device);
-    remember(operation.name, device, &caps, cause);
-    operation.second(caps.kind)
+    let road = operation.second(caps.kind);
+    if note(road, Some(cause)) {
+        return road;
+    }
+    match cause {
+        KernelError::Unsupported { .. } => tracing::debug!(device = &*caps.name, "{cause}"),
+        _ => remember(operation.name, device, &caps, cause),
+    }
+    road
 }
 
 /// Everything that fell back so far, in the order it was noticed.
@@ -185,7 +245,7 @@ fn allowed(operation: &Operation, device: &Device) -> Result<(), KernelError> {
     let refused = REFUSED.read().unwrap_or_else(PoisonError::into_inner);
     let mine = |(name, on, _): &&(&'static str, Device, String)| *name == operation.name && on == device;
     match refused.iter().find(mine) {
-        Some((name, _, cause)) if Mode::get() != Mode::Custom => {
+        Some((name, _, cause)) if mode() != Mode::Custom => {
             Err(KernelError::Unavailable { operation: name, cause: cause.clone() })
         }
         _ => Ok(()),
@@ -200,7 +260,7 @@ fn remember(operation: &'static str, device: &Device, caps: &DeviceCaps, cause: 
     let mut fallbacks = FALLBACKS.write().unwrap_or_else(PoisonError::into_inner);
     if !known(&fallbacks) {
         let device_name = format!("{} ({})", caps.name, caps.runtime);
-        let cause = cause.to_string();
+        let cause = cause.reason();
         tracing::warn!(operation, device = device_name, cause, "own kernel not used");
         fallbacks.push(Fallback { operation, device: device.clone(), device_name, cause });
     }
@@ -255,7 +315,35 @@ mod tests {
         }
         let told: Vec<_> = fallbacks().into_iter().filter(|f| f.operation == kernel.name).collect();
         assert_eq!(told.len(), 1);
-        assert_eq!(told[0].cause, "a kernel that fails: wrong by half");
+        assert_eq!(told[0].cause, "wrong by half");
+        let (forced, decision) = forced(|| road(&kernel, &device, &[DType::F32]));
+        assert_eq!(forced, Road::Custom);
+        assert_eq!(decision.map(|decision| decision.road), Some(Road::Custom));
+        assert_eq!(road(&kernel, &device, &[DType::F32]), Road::Reference);
+    }
+
+    #[test]
+    fn a_forced_fallback_is_told_to_who_forced_it_alone() {
+        let (kernel, device) = (operation("a kernel for narrow rows"), Device::flex());
+        let cause = KernelError::Unavailable { operation: kernel.name, cause: "rows are wide".into() };
+        let (_, decision) = forced(|| {
+            road(&kernel, &device, &[DType::F32]);
+            fall_back(&kernel, &device, &cause);
+            road(&kernel, &device, &[DType::F32])
+        });
+        let decision = decision.expect("three decisions were made");
+        assert_eq!((decision.road, decision.cause), (Road::Reference, Some(cause)));
+        assert!(fallbacks().iter().all(|f| f.operation != kernel.name));
+        let caught = std::panic::catch_unwind(|| forced(|| panic!("work fails")));
+        assert!(caught.is_err() && FORCED.with_borrow(Option::is_none), "the scope ends with a panic");
+    }
+
+    #[test]
+    fn what_no_device_could_run_is_not_told() {
+        let (kernel, device) = (operation("a kernel for heads"), Device::flex());
+        let cause = KernelError::Unsupported { operation: kernel.name, cause: "one wide head".into() };
+        assert_eq!(fall_back(&kernel, &device, &cause), Road::Reference);
+        assert!(fallbacks().iter().all(|f| f.operation != kernel.name));
     }
 
     #[test]

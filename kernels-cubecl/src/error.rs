@@ -7,6 +7,10 @@ pub enum KernelError {
     #[error("{operation}: {cause}")]
     Unavailable { operation: &'static str, cause: String },
 
+    /// No form of the kernel takes such arguments, whatever the device; the reference takes its place.
+    #[error("{operation}: {cause}")]
+    Unsupported { operation: &'static str, cause: String },
+
     /// The shapes or dtypes of the arguments do not fit together; no road can carry them.
     #[error("{operation}: {detail}")]
     InvalidShape { operation: &'static str, detail: String },
@@ -17,6 +21,12 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// The message without the operation's name.
+    pub fn reason(&self) -> String {
+        let text = self.to_string();
+        text.split_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())
+    }
+
     pub(crate) fn shape(operation: &'static str, detail: impl Into<String>) -> Self {
         Self::InvalidShape { operation, detail: detail.into() }
     }

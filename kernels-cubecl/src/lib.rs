@@ -22,7 +22,11 @@ mod rope3d;
 mod rows;
 mod silu;
 pub mod split;
+<<<<<<< HEAD
 mod tile;
+=======
+pub mod verify;
+>>>>>>> k-doctor
 
 pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
@@ -40,8 +44,10 @@ pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
 
 /// The operations that are fused for every device, as decisions about them are made.
-pub const FUSED: [Operation; 8] = [
+pub const FUSED: [Operation; 10] = [
+    attention::OPERATION,
     channel_norm::OPERATION,
+    conv3d::OPERATION,
     gate_residual::OPERATION,
     gelu_bias::OPERATION,
     guidance_step::OPERATION,
@@ -50,9 +56,6 @@ pub const FUSED: [Operation; 8] = [
     rms_norm_rope::OPERATION,
     silu::OPERATION,
 ];
-
-/// The convolution, as decisions about it are made.
-pub const CONV3D: Operation = conv3d::OPERATION;
 
 /// The portable implementations, for comparison.
 pub mod reference {

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
 use safetensors::{Dtype, tensor::TensorView};
@@ -15,6 +16,13 @@ use testkit::Golden;
 pub struct Bench {
     folder: TempDir,
 }
+
+/// The cache of all runs of this test binary, empty at its start: a device's kernels are checked once.
+static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("end-to-end-cache");
+    let _ = fs::remove_dir_all(&folder);
+    folder
+});
 
 /// What a command left on its streams.
 pub struct Ended {
@@ -51,6 +59,7 @@ impl Bench {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wan"));
         command.current_dir(&self.folder).args(args).stdin(Stdio::null());
+        command.env("WAN_CACHE", &*CACHE).env_remove("WAN_KERNELS");
         command
     }
 

@@ -62,8 +62,8 @@ fn check_dump(folder: &Path, what: &str) -> Dumped {
 fn check_report(report: &Value, device: &str) {
     let mut keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let expected = "device dtype fps frames height output peak_memory_bytes seconds seed step_seconds steps tokens \
-                    width";
+    let expected = "device dtype fallbacks fps frames height output peak_memory_bytes seconds seed step_seconds steps \
+                    tokens warnings width";
     assert_eq!(keys.join(" "), expected);
     let number = |key: &str| report[key].as_u64().unwrap();
     assert_eq!((number("width"), number("height"), number("frames"), number("fps")), (48, 32, 9, 16));
@@ -76,7 +76,10 @@ fn check_report(report: &Value, device: &str) {
         report["step_seconds"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
     assert!(steps.len() == 6 && steps.iter().all(|&s| s > 0.0), "{report}");
     let seconds = |phase: &str| report["seconds"][phase].as_f64().unwrap();
-    let phases: f64 = ["load", "text", "denoise", "decode", "encode"].map(seconds).iter().sum();
+    assert_eq!((&report["fallbacks"], &report["warnings"]), (&Value::Array(vec![]), &Value::Array(vec![])));
+    let check = report["seconds"]["check"].as_f64().unwrap_or_default();
+    let phases: f64 =
+        check + ["load", "text", "denoise", "decode", "encode"].map(seconds).iter().sum::<f64>();
     assert!(seconds("denoise") >= steps.iter().sum::<f64>(), "{report}");
     assert!(seconds("total") >= phases && phases >= seconds("total") / 2.0, "{report}");
 }

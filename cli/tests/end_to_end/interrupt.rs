@@ -78,6 +78,17 @@ fn the_first_interrupt_stops_after_the_step_and_leaves_nothing() {
 }
 
 #[test]
+fn an_examination_stops_after_the_check() {
+    let bench = Bench::new();
+    let mut running = Running::start(bench.command(&["doctor", "--device", "cpu"]));
+    running.wait_for("check 3/");
+    running.interrupt();
+    let (status, rest) = running.end();
+    assert_eq!(status.code(), Some(130), "{rest}");
+    assert!(rest.ends_with("error: interrupted\n"), "{rest}");
+}
+
+#[test]
 fn the_second_interrupt_does_not_wait_for_the_step() {
     let bench = Bench::new();
     // Steps long enough that the second signal comes within one.

@@ -4,6 +4,7 @@
 mod bench;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod film;
 mod inspect;
 mod interrupt;

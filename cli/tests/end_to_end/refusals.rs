@@ -222,6 +222,7 @@ fn a_disk_that_takes_no_more_leaves_nothing() {
         // A process that ignores the signal gets an error from the write instead.
         shell.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""]);
         shell.arg(wan.get_program()).args(wan.get_args()).current_dir(wan.get_current_dir().unwrap());
+        shell.envs(wan.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let ended = Ended::of(shell);
         ended.refused(name, if name.starts_with("dump") { "" } else { "free some space" });
         assert_eq!(bench.left(), ["dump"], "{}", ended.stderr);

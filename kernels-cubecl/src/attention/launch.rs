@@ -25,7 +25,7 @@ use crate::{
     split::{self, Work},
 };
 
-pub(super) const OPERATION: Operation = Operation {
+pub(crate) const OPERATION: Operation = Operation {
     name: "attention",
     cube: Some(Needs {
         bindings: 6,
@@ -110,9 +110,9 @@ pub(super) fn fits(shape: AttentionShape, device: &Device) -> Result<(), KernelE
     if caps.kind != DeviceKind::Cube {
         return Ok(());
     }
-    if shape.d > MAX_WIDTH || shape.d % 2 != 0 {
+    if shape.d > MAX_WIDTH || !shape.d.is_multiple_of(2) {
         let cause = format!("heads are {} wide, the kernel takes even widths up to {MAX_WIDTH}", shape.d);
-        return Err(KernelError::Unavailable { operation: OPERATION.name, cause });
+        return Err(KernelError::Unsupported { operation: OPERATION.name, cause });
     }
     // Indices are 32 bits wide.
     let elements = shape.batch * shape.heads * shape.lq.max(shape.lk) * shape.d;
