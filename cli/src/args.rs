@@ -30,6 +30,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Check this machine's kernels against their references
     Doctor(DoctorArgs),
+    /// Time this machine's kernels at the models' sizes
+    Bench(BenchArgs),
 }
 
 const GENERATE_EXAMPLE: &str = "\
@@ -175,6 +177,39 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+const BENCH_EXAMPLE: &str = "\
+Examples:
+  wan bench kernels
+      times every operation at the sizes this device bears, each beside its plain reference
+  wan bench kernels --only attention --seconds 5 --json > attention.jsonl";
+
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_EXAMPLE)]
+pub struct BenchArgs {
+    /// What is timed
+    #[arg(value_enum)]
+    pub what: Benchmark,
+    /// auto, cpu, wgpu[:I] or any other device of `wan devices`
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Operations whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// For each row, about; what takes several times as long is left out
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = parse_positive)]
+    pub seconds: f64,
+    /// Print one JSON object a line: the device, its own peaks, then the rows
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `wan bench` times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Benchmark {
+    /// Attention, norms, activations, convolutions
+    Kernels,
 }
 
 /// What is made from what.

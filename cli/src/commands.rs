@@ -1,5 +1,6 @@
 //! One module per command.
 
+mod bench;
 mod devices;
 mod doctor;
 pub mod generate;
@@ -19,6 +20,7 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),
+        Command::Bench(args) => bench::run(&args, leave),
     }
 }
 
@@ -38,4 +40,9 @@ fn print(text: &str) -> Result<(), Failure> {
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::failed(format!("JSON: {e}")))?;
     print(&text)
+}
+
+/// Writes a value as one line of JSON to stdout.
+fn print_line(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string(value).map_err(|e| Failure::failed(format!("JSON: {e}")))?)
 }

@@ -22,11 +22,8 @@ mod rope3d;
 mod rows;
 mod silu;
 pub mod split;
-<<<<<<< HEAD
 mod tile;
-=======
 pub mod verify;
->>>>>>> k-doctor
 
 pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};

@@ -1,7 +1,7 @@
-//! The convolutions of the autoencoder's stages for 480x832, four frames at a time as it streams them.
+//! The convolutions and norms of the autoencoder's stages for 480x832, four frames at a time as it streams them.
 
 use burn::tensor::DType;
-use wan_kernels::{Conv3dOptions, conv3d, reference};
+use wan_kernels::{Conv3dOptions, channel_norm, conv3d, reference};
 
 use super::{Case, Cost, Forms, cases::Inputs};
 
@@ -31,8 +31,13 @@ const STAGES: [Stage; 10] = [
     Stage { stride: [1, 2, 2], ..stage([96, 96], [1, 3, 3], [4, 480, 832]) },
 ];
 
+/// Channels, and frames, rows and columns, of what is normalised before a convolution.
+const NORMS: [(usize, [usize; 3]); 4] =
+    [(384, [1, 60, 104]), (384, [2, 120, 208]), (192, [4, 240, 416]), (96, [4, 480, 832])];
+
 pub(super) fn cases(dtype: DType) -> Vec<Case> {
-    STAGES.map(|stage| case(dtype, stage)).into()
+    let norms = NORMS.map(|(channels, size)| norm(dtype, channels, size));
+    STAGES.map(|stage| case(dtype, stage)).into_iter().chain(norms).collect()
 }
 
 impl Stage {
@@ -89,6 +94,30 @@ fn case(dtype: DType, stage: Stage) -> Case {
         dtype,
         cost: stage.cost(dtype),
         largest: inputs_.max(outputs) * frames * rows * columns,
+        forms: Box::new(forms),
+    }
+}
+
+fn norm(dtype: DType, channels: usize, [frames, rows, columns]: [usize; 3]) -> Case {
+    let forms = move |inputs: &Inputs| {
+        let flat = inputs.random([channels * frames, rows, columns]);
+        let x = flat.reshape([1, channels, frames, rows, columns]);
+        let own = (x, inputs.random_f32([channels]));
+        let plain = own.clone();
+        Forms {
+            custom: Box::new(move || drop(channel_norm(own.0.clone(), own.1.clone(), true))),
+            reference: Box::new(move || {
+                drop(reference::channel_norm(plain.0.clone(), plain.1.clone(), true))
+            }),
+        }
+    };
+    let elements = channels * frames * rows * columns;
+    Case {
+        operation: "channel_norm",
+        shape: format!("{channels}, {frames}x{rows}x{columns}"),
+        dtype,
+        cost: Cost { flops: 0.0, bytes: (2 * elements * dtype.size()) as f64 },
+        largest: elements,
         forms: Box::new(forms),
     }
 }
