@@ -32,7 +32,7 @@ pub fn conv3d(
 fn with_context(x: Tensor<5>, history: Option<Tensor<5>>, count: usize) -> Tensor<5> {
     let [b, c, _, h, w] = x.dims();
     let missing = count - history.as_ref().map_or(0, |frames| frames.dims()[2]);
-    let zeros = (missing > 0).then(|| Tensor::zeros([b, c, missing, h, w], &x.device()));
+    let zeros = (missing > 0).then(|| Tensor::zeros([b, c, missing, h, w], (&x.device(), x.dtype())));
     let parts: Vec<_> = zeros.into_iter().chain(history).collect();
     if parts.is_empty() {
         return x;
