@@ -19,7 +19,7 @@ from data import FRAMES, SIZE
 
 ASSETS = HERE.parents[1] / "pipeline" / "assets" / "demo"
 DEFAULTS = {"width": SIZE, "height": SIZE, "num_frames": FRAMES, "fps": 12, "num_inference_steps": 20,
-            "guidance_scale": 4.0, "negative_prompt": ""}
+            "guidance_scale": 3.0, "negative_prompt": ""}
 
 
 def save_model(folder):
