@@ -47,6 +47,9 @@ pub const FUSED: [Operation; 7] = [
     silu::OPERATION,
 ];
 
+/// Attention, as decisions about it are made.
+pub const ATTENTION: Operation = attention::OPERATION;
+
 /// The portable implementations, for comparison.
 pub mod reference {
     pub use crate::{
@@ -66,7 +69,12 @@ pub mod reference {
 /// The CubeCL kernels themselves, for tools that compile them without a device.
 pub mod kernels {
     pub use crate::{
-        attention::kernel as attention, gate_residual::kernel::*, gelu_bias::kernel::*,
-        guidance_step::kernel::*, norm_modulate::kernel::*, rms_norm_rope::kernel::*, silu::kernel::*,
+        attention::{kernel as attention, matrix_units},
+        gate_residual::kernel::*,
+        gelu_bias::kernel::*,
+        guidance_step::kernel::*,
+        norm_modulate::kernel::*,
+        rms_norm_rope::kernel::*,
+        silu::kernel::*,
     };
 }

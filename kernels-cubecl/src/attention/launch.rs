@@ -25,7 +25,7 @@ use crate::{
     split::{self, Work},
 };
 
-pub(super) const OPERATION: Operation = Operation {
+pub const OPERATION: Operation = Operation {
     name: "attention",
     cube: Some(Needs {
         bindings: 6,

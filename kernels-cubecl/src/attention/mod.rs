@@ -17,7 +17,8 @@ mod window;
 use burn::{backend::Dispatch, prelude::*, tensor::module, tensor::ops::AttentionModuleOptions};
 
 use crate::{Road, RopeTable, fall_back, road};
-use launch::{Attention, OPERATION};
+use launch::Attention;
+pub use launch::{OPERATION, matrix_units};
 pub use shape::AttentionShape;
 pub use window::Window;
 
