@@ -19,17 +19,6 @@ fn hoarder(x: &mut [f32]) {
     x[UNIT_POS as usize] = shared[63 - UNIT_POS as usize];
 }
 
-/// A barrier that some units never reach.
-#[cube(launch_unchecked, create_dummy_kernel)]
-fn straggler(x: &mut [f32]) {
-    let mut shared = Shared::<[f32]>::new_slice(64usize);
-    shared[UNIT_POS as usize] = x[UNIT_POS as usize];
-    if UNIT_POS < 7 {
-        sync_cube();
-    }
-    x[UNIT_POS as usize] = shared[63 - UNIT_POS as usize];
-}
-
 /// Sums in f64.
 #[cube(launch_unchecked, create_dummy_kernel)]
 fn doubler(x: &mut [f32]) {
@@ -68,15 +57,6 @@ fn too_much_shared_memory_is_seen() {
     let (text, counted) = compile::wgsl(define(wgsl)).expect("WGSL");
     let module = compile::naga_module(&text).expect("valid, if too large");
     assert_eq!((inspect::workgroup_bytes(&module.0), counted), (40_000, 40_000));
-}
-
-#[test]
-fn a_barrier_for_some_is_seen() {
-    let (properties, target, cubes, units) = site(&ADAPTERS[0], ADAPTERS[0].roads[1]);
-    let kernel = straggler::create_dummy_kernel(properties, target, cubes, units, buffer());
-    let (text, _) = compile::wgsl(kernel.define()).expect("WGSL");
-    let error = compile::naga_module(&text).expect_err("not uniform");
-    assert!(error.contains("uniform"), "{error}");
 }
 
 #[test]
