@@ -43,11 +43,40 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
 }
 
+/// Opcodes and operands of SPIR-V, by its specification.
+const OP_CAPABILITY: u32 = 17;
+const OP_TYPE_POINTER: u32 = 32;
+const OP_DECORATE: u32 = 71;
+const ARRAY_STRIDE: u32 = 6;
+const WORKGROUP: u32 = 4;
+
+/// Words of a module's header.
+const HEADER: usize = 5;
+
+/// The instructions of a module, each with its opcode and words.
+fn instructions(words: &[u32]) -> impl Iterator<Item = (u32, &[u32])> {
+    let mut rest = words.get(HEADER..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (&first, length) = (rest.first()?, (*rest.first()? >> 16).max(1) as usize);
+        let (instruction, behind) = rest.split_at_checked(length)?;
+        rest = behind;
+        Some((first & 0xffff, instruction))
+    })
+}
+
 /// Capabilities a module of SPIR-V declares.
 pub fn capabilities(words: &[u32]) -> Vec<u32> {
-    // Behind five words of header, instructions of a length and an opcode; OpCapability comes first.
-    let declared = words.get(5..).unwrap_or_default().chunks(2);
-    declared.take_while(|pair| pair[0] == 2 << 16 | 17).map(|pair| pair[1]).collect()
+    instructions(words).filter(|(opcode, _)| *opcode == OP_CAPABILITY).map(|(_, words)| words[1]).collect()
+}
+
+/// A module without the strides of arrays in shared memory: naga writes them, drivers pass over them, and a later
+/// Vulkan forbids them, which hides whatever else is wrong.
+pub fn without_shared_strides(words: &[u32]) -> Vec<u32> {
+    let pointers = instructions(words).filter(|(opcode, _)| *opcode == OP_TYPE_POINTER);
+    let shared: Vec<u32> = pointers.filter(|(_, p)| p[2] == WORKGROUP).map(|(_, p)| p[3]).collect();
+    let stride = |opcode, i: &[u32]| opcode == OP_DECORATE && i[2] == ARRAY_STRIDE && shared.contains(&i[1]);
+    let kept = instructions(words).filter(|&(opcode, instruction)| !stride(opcode, instruction));
+    words[..HEADER].iter().copied().chain(kept.flat_map(|(_, instruction)| instruction.to_vec())).collect()
 }
 
 /// Modules that no validator could look at.
