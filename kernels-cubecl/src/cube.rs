@@ -1,48 +1,15 @@
-//! Parts shared by the kernels: a sum over a cube, sizes of cubes and vectors, results in place.
+//! What the kernels share: parts of them, and for their launches sizes of cubes and vectors, results in place.
+
+mod unit;
 
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use crate::split;
+pub(crate) use unit::{CORNER, cube_sum, sigmoid};
 
 /// Units of a cube in kernels that take one vector per unit; what WebGPU guarantees.
 pub(crate) const FLAT_UNITS: u32 = 256;
-
-/// Partial sums that [`cube_sum`] keeps besides one per unit.
-pub(crate) const CORNER: usize = 16;
-
-/// The sum of `value` over the units of the cube, in an order that depends on neither the plane size nor the
-/// device; to be reached by all units. `partial` holds `units + 16` values, `units` is a multiple of 16.
-#[cube]
-pub(crate) fn cube_sum(value: f32, partial: &mut Shared<[f32]>, #[comptime] units: usize) -> f32 {
-    let unit = UNIT_POS as usize;
-    partial[unit] = value;
-    sync_cube();
-    if unit < 16 {
-        let mut sum = partial[unit];
-        #[unroll]
-        for k in 1..units / 16 {
-            sum += partial[unit + 16 * k];
-        }
-        partial[units + unit] = sum;
-    }
-    sync_cube();
-    let mut total = partial[units];
-    #[unroll]
-    for k in 1..16 {
-        total += partial[units + k];
-    }
-    total
-}
-
-/// `1 / (1 + exp(-x))`. The exponent is bounded, as fast math may take infinity for anything: from -80 on the value
-/// is below 2e-35.
-#[cube]
-pub(crate) fn sigmoid<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
-    let one = Vector::<f32, N>::new(1.0f32);
-    let exponent = min(-x, Vector::<f32, N>::new(80.0f32));
-    one / (one + exponent.exp())
-}
 
 /// Units of a cube that works on one row of `vectors`: a power of two from 32 to 256.
 pub(crate) fn row_units(vectors: usize) -> u32 {

@@ -223,7 +223,8 @@ fn custom(operation: &Operation, caps: &DeviceCaps, dtypes: &[DType]) -> Result<
 impl Needs {
     const NOTHING: Self = Self { bindings: 0, shared_memory_bytes: 0, units: 1, plane_ops: false };
 
-    fn check(&self, operation: &'static str, caps: &DeviceCaps) -> Result<(), KernelError> {
+    /// An error, in the name of `operation`, unless the device has it all.
+    pub fn check(&self, operation: &'static str, caps: &DeviceCaps) -> Result<(), KernelError> {
         if self.plane_ops && !caps.plane_ops {
             let cause = format!("{} has no plane operations", caps.name);
             return Err(KernelError::Unavailable { operation, cause });

@@ -74,8 +74,14 @@ pub mod reference {
 /// The CubeCL kernels themselves, for tools that compile them without a device.
 pub mod kernels {
     pub use crate::{
-        attention::kernel as attention, channel_norm::kernel as channel_norm, conv3d::kernel as conv3d,
-        gate_residual::kernel::*, gelu_bias::kernel::*, guidance_step::kernel::*, norm_modulate::kernel::*,
-        rms_norm_rope::kernel::*, silu::kernel::*,
+        attention::{kernel as attention, matrix_units},
+        channel_norm::kernel as channel_norm,
+        conv3d::kernel as conv3d,
+        gate_residual::kernel::*,
+        gelu_bias::kernel::*,
+        guidance_step::kernel::*,
+        norm_modulate::kernel::*,
+        rms_norm_rope::kernel::*,
+        silu::kernel::*,
     };
 }

@@ -19,6 +19,7 @@ use burn::{backend::Dispatch, prelude::*, tensor::module, tensor::ops::Attention
 use crate::{Road, RopeTable, fall_back, road};
 use launch::Attention;
 pub(crate) use launch::OPERATION;
+pub use launch::matrix_units;
 pub use shape::AttentionShape;
 pub use window::Window;
 

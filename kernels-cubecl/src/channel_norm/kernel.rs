@@ -2,8 +2,10 @@
 
 use cubecl::prelude::*;
 
-use super::SMALLEST;
 use crate::cube::sigmoid;
+
+/// Smallest norm that is divided by.
+pub const SMALLEST: f32 = 1e-12;
 
 /// Vectors of pixels of a cube.
 pub const VECTORS: usize = 32;

@@ -8,11 +8,9 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*};
 
 use crate::{KernelError, Road, dispatch::road_for};
+use kernel::SMALLEST;
 use launch::ChannelNorm;
 pub(crate) use launch::OPERATION;
-
-/// Smallest norm that is divided by.
-const SMALLEST: f32 = 1e-12;
 
 /// `y = x / ||x|| * sqrt(c) * gamma` with the norm over the channels, then `y * sigmoid(y)` if `silu`; f32 inside, the
 /// dtype of `x`.

@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, activation},
 };
 
-use super::SMALLEST;
+use super::kernel::SMALLEST;
 
 /// See [`crate::channel_norm`].
 pub fn channel_norm(x: Tensor<5>, gamma: Tensor<1>, silu: bool) -> Tensor<5> {

@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 
 /// `x`, `y`, `out`: `[rows, vectors]`, `total` vectors; `gate`: `[gates, vectors]`, row `r` taking row
 /// `(r / span) % gates`. `out` may be `x`.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, create_dummy_kernel)]
 pub fn gate_residual_kernel<X: Float, Y: Float, G: Float, N: Size>(
     x: &[Vector<X, N>],
     y: &[Vector<Y, N>],

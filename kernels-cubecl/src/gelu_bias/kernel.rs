@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 use crate::cube::sigmoid;
 
 /// `x`, `out`: `[rows, vectors]`, `total` vectors; `bias`: `[vectors]`, added if `biased`. `out` may be `x`.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, create_dummy_kernel)]
 pub fn gelu_bias_kernel<X: Float, B: Float, N: Size>(
     x: &[Vector<X, N>],
     bias: &[Vector<B, N>],

@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 /// All buffers: `total` vectors of f32. `out` may be `x`.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, create_dummy_kernel)]
 pub fn guidance_step_kernel<N: Size>(
     x: &[Vector<f32, N>],
     cond: &[Vector<f32, N>],

@@ -6,7 +6,7 @@ use crate::cube::cube_sum;
 
 /// `x`, `out`: `[rows, vectors]`; `scale`, `shift`: `[modulations, vectors]`, row `r` taking row
 /// `(r / span) % modulations`; `width`: elements of a row.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, create_dummy_kernel)]
 pub fn norm_modulate_kernel<X: Float, M: Float, N: Size>(
     x: &[Vector<X, N>],
     scale: &[Vector<M, N>],

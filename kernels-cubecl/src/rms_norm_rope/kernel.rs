@@ -7,7 +7,7 @@ use crate::cube::cube_sum;
 /// `x`: `[rows, vectors]`, `rows` a multiple of `length`; `weight`: `[vectors]`; `cos`, `sin`: `[length, d / 2]`,
 /// read if `rotate`; `out`: `[rows / length, heads, length, head_vectors]`; `width`: elements of a row; `pairs`: of a
 /// vector.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, create_dummy_kernel)]
 pub fn rms_norm_rope_kernel<X: Float, W: Float, O: Float, N: Size>(
     x: &[Vector<X, N>],
     weight: &[Vector<W, N>],

@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 use crate::cube::sigmoid;
 
 /// `x`, `out`: `total` vectors. `out` may be `x`.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, create_dummy_kernel)]
 pub fn silu_kernel<X: Float, N: Size>(
     x: &[Vector<X, N>],
     out: &mut [Vector<X, N>],
