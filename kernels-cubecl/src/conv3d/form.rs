@@ -49,9 +49,9 @@ impl Form {
         longest <= SHARED_BYTES && self.shared_bytes() <= SHARED_BYTES
     }
 
-    /// Of one cube.
+    /// Of one cube; vectors begin at multiples of their size.
     pub fn shared_bytes(&self) -> usize {
-        4 * self.patch_floats() + 16 * self.weight_fours()
+        (4 * self.patch_floats()).next_multiple_of(16) + 16 * self.weight_fours()
     }
 
     /// Channels of a tile.
