@@ -211,8 +211,10 @@ const SHARED_MEMORY: usize = 32_768;
 
 #[test]
 fn cubes_fit_the_shared_memory() {
-    const { assert!(units::SHARED_BYTES <= SHARED_MEMORY) };
-    assert!(matrix::shared_bytes(128) <= SHARED_MEMORY);
+    const {
+        assert!(units::SHARED_BYTES <= SHARED_MEMORY);
+        assert!(matrix::shared_bytes(128) <= SHARED_MEMORY);
+    }
 }
 
 /// The form for matrix units is expanded, which checks it as far as no device with such units is needed: every

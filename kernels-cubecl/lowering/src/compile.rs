@@ -36,7 +36,8 @@ fn vulkan(adapter: &Adapter) -> WgpuCompilationOptions {
         supports_uniform_standard_layout: true,
         max_spirv_version: (1, 6),
         max_vector_size: 4,
-        push_constant_size: 256,
+        // What Vulkan guarantees.
+        push_constant_size: 128,
         ..Default::default()
     };
     WgpuCompilationOptions {

@@ -1,6 +1,10 @@
 //! Every kernel, in every form and in every language each adapter takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use wan_lowering::{
     adapters::{ADAPTERS, Adapter, Language},
@@ -153,10 +157,29 @@ fn naga_reads_no_buffer_addresses() {
     assert_eq!(error.to_string(), "unsupported capability PhysicalStorageBufferAddresses");
 }
 
+/// The sources' kernels are those that can be launched: by the attribute of their functions.
 #[test]
 fn every_kernel_has_a_row() {
-    let names: BTreeSet<_> = ROWS.iter().map(|row| row.name).collect();
-    assert_eq!(names.len(), ROWS.len());
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rows = fs::read_to_string(here.join("src/rows.rs")).expect("the rows");
+    let mut kernels = Vec::new();
+    for path in sources(&here.join("../src")) {
+        let text = fs::read_to_string(&path).expect("a source");
+        let launched = text.split("#[cube(launch").skip(1);
+        let named =
+            launched.map(|after| after.split("pub fn ").nth(1).and_then(|fun| fun.split(['<', '(']).next()));
+        kernels.extend(named.map(|name| name.expect("a function").to_owned()));
+    }
+    assert!(kernels.len() >= 8, "{kernels:?}");
+    let missing: Vec<_> =
+        kernels.iter().filter(|name| !rows.contains(&format!("{name}::create_dummy_kernel"))).collect();
+    assert!(missing.is_empty(), "no row launches {missing:?}");
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of sources");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 fn report() {

@@ -1,7 +1,7 @@
 //! Scaled dot-product attention without an O(l²) buffer.
 //!
-//! Three forms and a reference: [`kernel::units`] for any adapter, [`kernel::matrix`] for f16 on matrix units (lowered
-//! in tests as far as no such device is needed, not yet run on one), the twin on burn-flex, and blocks of plain
+//! Three forms and a reference: [`kernel::units`] for any adapter, [`kernel::matrix`] for f16 on matrix units (compiled
+//! to SPIR-V and MSL in tests, not yet run on such a device), the twin on burn-flex, and blocks of plain
 //! tensor code. The twin against PyTorch's `scaled_dot_product_attention`, 2,048 queries and keys of 128 channels in
 //! f32, by the processor time of one thread of a busy two-core Zen 3 in turns: 80 against 75 GFLOP/s. Keys are rotated
 //! once while they are packed there, and with each tile on a graphics adapter; on one of those the two placements have

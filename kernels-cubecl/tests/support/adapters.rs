@@ -80,8 +80,8 @@ pub const ADAPTERS: [Adapter; 5] = [
         explicit_layout: false,
         roads: &[MSL, WGSL],
     },
-    // vulkan.gpuinfo.org, GeForce RTX 4070, Linux: 48 KB of shared memory, warps of 32, VK_KHR_cooperative_matrix with
-    // 16 x 16 x 16 of f16 and sums in f32, VK_KHR_workgroup_memory_explicit_layout.
+    // Published vulkaninfo reports of GeForce cards: 48 KB of shared memory, 1,024 invocations, warps of 32. Matrices of
+    // 16 x 16 x 16 of f16 with sums in f32 and an explicit layout are assumed of cards with tensor cores.
     Adapter {
         name: "NVIDIA RTX 4070",
         shared_memory_bytes: 49_152,
@@ -93,8 +93,8 @@ pub const ADAPTERS: [Adapter; 5] = [
         explicit_layout: true,
         roads: &[Road { language: Language::SpirV, offered: Some(16), used: Some(16) }, WGSL],
     },
-    // vulkan.gpuinfo.org, Radeon 780M, RADV: 64 KB of shared memory, waves of 32 or 64 as the compiler likes, and
-    // cooperative matrices of 16, which a kernel that must know the size of its planes cannot use.
+    // Published vulkaninfo reports of RDNA chips: 64 KB of shared memory, waves of 32 or 64 as the compiler likes.
+    // Matrices of 16 are assumed of RDNA3; a kernel that must know the size of its planes cannot use them.
     Adapter {
         name: "AMD Radeon 780M",
         shared_memory_bytes: 65_536,
