@@ -83,8 +83,8 @@ pub(super) struct Width {
 pub(super) const WIDTHS: [Width; 2] =
     [Width { dim: 1_536, heads: 12, hidden: 8_960 }, Width { dim: 5_120, heads: 40, hidden: 13_824 }];
 
-/// Tokens: 256x256 with 5 frames; 480x832 with 5, 9 and 41 frames (rounded by the model), and 81 frames.
-pub(super) const LENGTHS: [usize; 5] = [512, 3_120, 4_290, 17_160, 32_760];
+/// Tokens, up to the 81 frames of 480x832; 2,048 is where peers are compared.
+pub(super) const LENGTHS: [usize; 6] = [512, 2_048, 3_120, 4_290, 17_160, 32_760];
 
 /// Every row for tensors of `dtype`.
 pub(super) fn all(dtype: DType) -> Vec<Case> {
