@@ -110,7 +110,7 @@ pub(super) fn fits(shape: AttentionShape, device: &Device) -> Result<(), KernelE
     if caps.kind != DeviceKind::Cube {
         return Ok(());
     }
-    if shape.d > MAX_WIDTH || shape.d % 2 != 0 {
+    if shape.d > MAX_WIDTH || !shape.d.is_multiple_of(2) {
         let cause = format!("heads are {} wide, the kernel takes even widths up to {MAX_WIDTH}", shape.d);
         return Err(KernelError::Unavailable { operation: OPERATION.name, cause });
     }

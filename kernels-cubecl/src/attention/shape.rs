@@ -38,7 +38,7 @@ pub fn check(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> Result<AttentionSha
 pub fn check_table(shape: AttentionShape, table: &RopeTable) -> Result<(), KernelError> {
     let expected = [shape.lq, shape.d / 2];
     let tables = [table.cos.dims(), table.sin.dims()];
-    if shape.lq != shape.lk || shape.d % 2 != 0 || tables != [expected; 2] {
+    if shape.lq != shape.lk || !shape.d.is_multiple_of(2) || tables != [expected; 2] {
         let detail = format!("a table of {:?} for {shape:?}", tables[0]);
         return Err(KernelError::shape(OPERATION.name, detail));
     }

@@ -30,8 +30,12 @@ impl Default for Conv3dOptions {
 /// `history` holds earlier frames that take the place of the last ones of the `padding[0].0` zero frames on the
 /// left; it may hold fewer frames than that, and never more.
 ///
-/// Beyond its input (once more with the context beside it) and its output, a backend holds at most one
-/// channel-last copy of each and one tile of columns per thread: no buffer grows with kernel volume times pixels.
+/// The twin on burn-flex reads input and context where they lie and holds, beyond those and its output, one copy of the
+/// weights or at most 64 MiB of transformed ones, and 7 MB for each thread (10 MB from 1,024 channels on). Elsewhere,
+/// beyond its input (once more with the context beside it) and its output, a backend holds at most one channel-last copy
+/// of each and one tile of columns per thread. No buffer grows with kernel volume times pixels.
+///
+/// On burn-flex a frame is the same to the last bit in whatever chunk it comes.
 ///
 /// # Shapes
 /// - `x`: `[b, c_in, t, h, w]`; `weight`: `[c_out, c_in, k_t, k_h, k_w]`; `bias`: `[c_out]`
