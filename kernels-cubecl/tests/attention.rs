@@ -211,7 +211,7 @@ const SHARED_MEMORY: usize = 32_768;
 
 #[test]
 fn cubes_fit_the_shared_memory() {
-    assert!(units::SHARED_BYTES <= SHARED_MEMORY);
+    const { assert!(units::SHARED_BYTES <= SHARED_MEMORY) };
     assert!(matrix::shared_bytes(128) <= SHARED_MEMORY);
 }
 

@@ -31,7 +31,7 @@ impl Default for Conv3dOptions {
 /// left; it may hold fewer frames than that, and never more.
 ///
 /// The twin on burn-flex reads input and context where they lie and holds, beyond those and its output, one copy of the
-/// weights or at most 64 MiB of transformed ones, and 7 MB for each thread (10 MB from 1,024 channels on). Elsewhere,
+/// weights or at most 64 MiB of transformed ones, and 7 MB for each thread (15 MB with 1,024 channels). Elsewhere,
 /// beyond its input (once more with the context beside it) and its output, a backend holds at most one channel-last copy
 /// of each and one tile of columns per thread. No buffer grows with kernel volume times pixels.
 ///
