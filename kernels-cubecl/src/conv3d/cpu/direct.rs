@@ -170,9 +170,9 @@ impl Task<'_> {
     #[inline(always)]
     fn store(&mut self, rows: usize, columns: usize) {
         let outputs = self.groups.start * rows..(self.groups.end * rows).min(self.problem.shape.outputs);
-        let sums = self.scratch.sums.as_mut_slice();
         for (n, panel) in self.panels.clone().enumerate() {
-            let pixels = panel * columns..((panel + 1) * columns).min(self.problem.shape.pixels());
+            let pixels = self.pixels(panel, columns);
+            let sums = self.scratch.sums.as_mut_slice();
             let panel_sums = &mut sums[n * self.groups.len() * rows * columns..];
             for (channel, sums) in outputs.clone().zip(panel_sums.chunks_exact_mut(columns)) {
                 let bias = self.problem.bias(channel);

@@ -37,8 +37,8 @@ const FEWEST_INPUTS: usize = 4;
 pub fn suits(shape: &Geometry) -> bool {
     let plane = shape.kernel[1..] == [3, 3] && shape.stride[1..] == [1, 1];
     let tiles = grid(shape).iter().product::<usize>().next_multiple_of(16);
-    // In products of one filter with a plane: measured, transforming inputs and outputs adds a third, and the filter
-    // costs as much as two thousand.
+    // In products of one filter with a plane. Estimates: transforming inputs and outputs adds a third; a filter costs
+    // some six thousand, which a few frames share. Where the border truly lies was not measured.
     let products = tiles * POINTS * 4 / 3 + 2_000;
     plane && shape.inputs >= FEWEST_INPUTS && products < shape.pixels() * 9
 }
