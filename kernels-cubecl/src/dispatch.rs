@@ -231,7 +231,8 @@ impl Needs {
         }
         let bytes = |n: usize| n as u64;
         let needed = [
-            ("storage buffers", self.bindings.into(), caps.max_bindings.into()),
+            // One more is CubeCL's own metadata.
+            ("storage buffers", u64::from(self.bindings) + 1, caps.max_bindings.into()),
             ("bytes of shared memory", bytes(self.shared_memory_bytes), bytes(caps.shared_memory_bytes)),
             ("units in a cube", self.units.into(), caps.max_units_per_cube.into()),
         ];
