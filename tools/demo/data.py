@@ -23,8 +23,8 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "
 MOTIONS = (*DIRECTIONS, "bounce", "grow", "shrink", "spin")
 BACKGROUNDS = {"black": (10, 10, 12), "gray": (92, 94, 98), "navy": (16, 24, 62), "green": (12, 50, 40),
                "sand": (198, 186, 158)}
-SIZES = {"small": (0.095, 0.120), "big": (0.185, 0.215)}
-ANY_SIZE = (0.115, 0.195)
+SIZES = {"small": (0.135, 0.155), "big": (0.235, 0.265)}
+ANY_SIZE = (0.165, 0.225)
 
 COLOUR_WORDS = {"red": ("red", "crimson", "scarlet", "bright red"), "green": ("green", "emerald", "bright green"),
                 "blue": ("blue", "azure", "bright blue"), "yellow": ("yellow", "golden", "bright yellow"),
@@ -115,7 +115,7 @@ def sample_scene(rng, holding_out=True):
         shape, colour, motion, background, size,
         radius=rng.uniform(*SIZES.get(size, ANY_SIZE)),
         centre=(rng.uniform(0.34, 0.66), rng.uniform(0.34, 0.66)),
-        travel=rng.uniform(0.21, 0.29), turn=rng.choice((-1, 1)) * rng.uniform(0.8, 1.2) * math.pi,
+        travel=rng.uniform(0.21, 0.29), turn=rng.choice((-1, 1)) * rng.uniform(0.5, 0.75) * math.pi,
         tilt=rng.uniform(-0.12, 0.12), phase=rng.uniform(-0.1, 0.1), ramp=rng.uniform(-0.08, 0.08),
         rgb=jitter(COLOURS[colour], 10), ground=jitter(BACKGROUNDS[background], 4))
 
@@ -130,10 +130,10 @@ def path(scene, t):
         x = 0.5 + dx * along if dx else x
         y = 0.5 + dy * along if dy else y
     elif scene.motion == "bounce":
-        y = 0.74 - 1.7 * scene.travel * torch.cos(math.pi * (1.8 + 2 * scene.phase) * t).abs()
+        y = 0.71 - 1.3 * scene.travel * torch.cos(math.pi * (1.5 + scene.phase) * t).abs()
     elif scene.motion in ("grow", "shrink"):
         s = t if scene.motion == "grow" else 1 - t
-        radius = scene.radius * (0.5 + 1.1 * s)
+        radius = scene.radius * (0.6 + 0.8 * s)
     elif scene.motion == "spin":
         angle = angle + scene.turn * t
     return x, y, radius, angle
