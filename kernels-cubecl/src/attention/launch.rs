@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use burn::{
     backend::{
-        Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-        tensor::FloatTensor,
+        Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
     },
     tensor::{DType, Device},
 };
-use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
 use cubecl::prelude::*;
 
 use super::{
@@ -42,8 +43,9 @@ const MAX_WIDTH: usize = 128;
 
 /// See [`crate::attention`] and [`crate::rope_attention`], both of `[b, h, l, d]` views
 /// to `[b, l, h, d]`.
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Attention: Backend {
+    #[fusion(dtype = q, shape = AttentionShape::of(q, k).result())]
     fn flash_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -51,6 +53,7 @@ pub trait Attention: Backend {
         window: Option<Window>,
     ) -> FloatTensor<Self>;
 
+    #[fusion(dtype = q, shape = AttentionShape::of(q, k).result())]
     fn flash_rope_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -83,7 +86,7 @@ impl Attention for Flex {
     }
 }
 
-impl Attention for Cube {
+impl Attention for CubeBackend {
     fn flash_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -132,8 +135,7 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
     let shape = AttentionShape::of(&q.shape(), &k.shape());
     let [q, k, v] = [q, k, v].map(with_dense_rows);
     let AttentionShape { batch, heads, lq, d, .. } = shape;
-    let out_shape = [batch, lq, heads, d].into();
-    let out = empty_device_contiguous_dtype(q.client.clone(), q.device.clone(), out_shape, q.dtype);
+    let out = empty_device_contiguous_dtype(q.client.clone(), q.device.clone(), shape.result(), q.dtype);
     let form = Form { d, rotate: tables.is_some(), window: window.is_some() };
     // Without a rotation nothing reads the tables, but a kernel's arguments are fixed.
     let [cos, sin] = tables.unwrap_or_else(|| [q.clone(), q.clone()]);

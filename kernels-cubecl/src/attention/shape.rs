@@ -51,4 +51,9 @@ impl AttentionShape {
         let [batch, heads, lq, d] = q.dims();
         Self { batch, heads, lq, lk: k[2], d }
     }
+
+    /// `[b, lq, h, d]`.
+    pub(super) fn result(&self) -> Shape {
+        Shape::new([self.batch, self.lq, self.heads, self.d])
+    }
 }

@@ -1,10 +1,9 @@
 //! From tensors to launches of the kernel, or to the twin.
 
 use burn::backend::{
-    Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-    tensor::FloatTensor,
+    Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
 };
-use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::{CubeBackend, kernel::into_contiguous};
 use cubecl::prelude::*;
 
 use super::{
@@ -33,8 +32,9 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// See [`crate::channel_norm`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait ChannelNorm: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn channel_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, silu: bool) -> FloatTensor<Self>;
 }
 
@@ -44,7 +44,7 @@ impl ChannelNorm for Flex {
     }
 }
 
-impl ChannelNorm for Cube {
+impl ChannelNorm for CubeBackend {
     fn channel_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, silu: bool) -> FloatTensor<Self> {
         let (x, gamma) = (into_contiguous(x), into_contiguous(gamma));
         let [b, channels, t, h, w] = x.shape().dims();

@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use burn::{
     backend::{
-        Backend, Cube, ExtensionType, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
+        Backend, ExtensionType, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
         tensor::FloatTensor,
     },
     tensor::Device,
 };
-use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
 use cubecl::prelude::*;
 
 use super::{
@@ -37,6 +39,7 @@ pub(crate) const OPERATION: Operation = Operation {
 
 /// A tensor or none: backend extensions do not map `Option`.
 #[derive(ExtensionType)]
+#[extension_type(fusion: cfg(feature = "fusion"))]
 pub enum Maybe<B: Backend> {
     Absent,
     Present(FloatTensor<B>),
@@ -58,8 +61,12 @@ impl<B: Backend> Maybe<B> {
 }
 
 /// See [`crate::conv3d`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Conv3d: Backend {
+    #[fusion(dtype = x, shape = {
+        let [frames, window] = [x, weight].map(|shape| shape.dims());
+        ConvShape::new(frames, window, None, None, *options).expect("checked before the dispatch").result()
+    })]
     fn history_conv3d(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -81,7 +88,7 @@ impl Conv3d for Flex {
     }
 }
 
-impl Conv3d for Cube {
+impl Conv3d for CubeBackend {
     fn history_conv3d(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -162,9 +169,7 @@ impl Call {
             .expect("checked before the dispatch");
         let form = form(shape, options, bias.is_some()).expect("checked before the dispatch");
         let (x, weight) = (with_dense_pixels(x), into_contiguous(weight));
-        let [t, h, w] = shape.out;
-        let out_shape = [shape.batch, shape.outputs, t, h, w].into();
-        let out = empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), out_shape, x.dtype);
+        let out = empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape.result(), x.dtype);
         // Nothing reads what is absent, but a kernel's arguments are fixed.
         let history = history.map_or_else(|| x.clone(), with_dense_pixels);
         let bias = bias.map_or_else(|| weight.clone(), into_contiguous);
@@ -254,25 +259,19 @@ fn with_dense_pixels(x: CubeTensor) -> CubeTensor {
 
 #[cfg(test)]
 mod tests {
-    use burn::{
-        backend::{BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind},
-        tensor::Tensor,
-    };
+    use burn::backend::{DispatchDevice, ops::FloatTensorOps};
+    use cubecl::future::block_on;
 
     use super::*;
 
-    fn into_cube<const D: usize>(x: Tensor<D>) -> CubeTensor {
-        match x.into_dispatch().kind {
-            DispatchTensorKind::Cube(x) => x.float(),
-            _ => panic!("the test runs on CubeCL devices"),
-        }
+    fn tensor<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> CubeTensor {
+        let DispatchDevice::Cube(cube) = device.as_dispatch() else { panic!("not a CubeCL device") };
+        CubeBackend::float_from_data(testkit::tensor::<D>(seed, shape, &Device::flex()).into_data(), cube)
     }
 
     fn values(x: CubeTensor) -> Vec<f32> {
-        let kind = DispatchTensorKind::Cube(BackendTensor::Float(x));
-        let x =
-            Tensor::<5>::from_dispatch(DispatchTensor { kind, autodiff: DispatchAutodiffContext::Disabled });
-        x.into_data().try_into_vec().expect("f32")
+        let data = block_on(CubeBackend::float_into_data(x)).expect("the kernel runs");
+        data.try_into_vec().expect("f32")
     }
 
     /// One tile of channels and pixels to a launch gives what all tiles in one launch give.
@@ -280,11 +279,7 @@ mod tests {
     fn launches_cover_all_tiles() {
         for device in testkit::devices().into_iter().filter(|device| device.gpu).map(|device| device.device) {
             let caps = DeviceCaps::of(&device);
-            let arguments = || {
-                let x = testkit::tensor::<5>(1, [2, 3, 2, 9, 17], &device);
-                let weight = testkit::tensor::<5>(2, [70, 3, 1, 3, 3], &device);
-                (into_cube(x), into_cube(weight))
-            };
+            let arguments = || (tensor(1, [2, 3, 2, 9, 17], &device), tensor(2, [70, 3, 1, 3, 3], &device));
             let options = Conv3dOptions { stride: [1; 3], padding: [(0, 0), (1, 1), (1, 1)] };
             let calls = [1, usize::MAX].map(|most| {
                 let (x, weight) = arguments();

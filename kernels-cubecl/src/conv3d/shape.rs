@@ -1,5 +1,7 @@
 //! What the arguments of a convolution must agree on.
 
+use burn::tensor::Shape;
+
 use super::{Conv3dOptions, launch::OPERATION};
 use crate::KernelError;
 
@@ -46,6 +48,12 @@ impl ConvShape {
                 Err(KernelError::shape(OPERATION.name, detail))
             }
         }
+    }
+
+    /// `[b, c_out, t', h', w']`.
+    pub fn result(&self) -> Shape {
+        let [t, h, w] = self.out;
+        Shape::new([self.batch, self.outputs, t, h, w])
     }
 
     /// Elements of the smaller of input and result.

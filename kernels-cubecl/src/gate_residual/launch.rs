@@ -1,10 +1,9 @@
 //! From tensors to launches of the kernel, or to the twin.
 
 use burn::backend::{
-    Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-    tensor::FloatTensor,
+    Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
 };
-use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::{CubeBackend, kernel::into_contiguous};
 use cubecl::prelude::*;
 
 use super::{cpu, kernel::gate_residual_kernel};
@@ -22,8 +21,9 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// See [`crate::gate_residual`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait GateResidual: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn gate_residual(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,
@@ -43,7 +43,7 @@ impl GateResidual for Flex {
     }
 }
 
-impl GateResidual for Cube {
+impl GateResidual for CubeBackend {
     fn gate_residual(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,

@@ -2,12 +2,13 @@
 
 use burn::{
     backend::{
-        Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-        tensor::FloatTensor,
+        Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
     },
     tensor::Shape,
 };
-use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
 use cubecl::prelude::*;
 
 use super::{cpu, kernel::gelu_bias_kernel};
@@ -24,9 +25,11 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// See [`crate::gelu_bias`] and [`crate::gelu`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Gelu: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn gelu_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(dtype = x, shape = x)]
     fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -40,7 +43,7 @@ impl Gelu for Flex {
     }
 }
 
-impl Gelu for Cube {
+impl Gelu for CubeBackend {
     fn gelu_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         launch(into_contiguous(x), Some(into_contiguous(bias)))
     }

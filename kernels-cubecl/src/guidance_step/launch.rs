@@ -1,7 +1,7 @@
 //! From tensors to launches of the kernel, or to the twin.
 
-use burn::backend::{Backend, Cube, Flex, TensorMetadata, backend_extension, tensor::FloatTensor};
-use burn_cubecl::kernel::into_contiguous;
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn_cubecl::{CubeBackend, kernel::into_contiguous};
 use cubecl::prelude::*;
 
 use super::{GuidanceStep as Step, cpu, kernel::guidance_step_kernel};
@@ -18,8 +18,9 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// See [`crate::guidance_step`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait GuidanceStep: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn guidance_step(
         x: FloatTensor<Self>,
         cond: FloatTensor<Self>,
@@ -39,7 +40,7 @@ impl GuidanceStep for Flex {
     }
 }
 
-impl GuidanceStep for Cube {
+impl GuidanceStep for CubeBackend {
     fn guidance_step(
         x: FloatTensor<Self>,
         cond: FloatTensor<Self>,

@@ -1,10 +1,9 @@
 //! From tensors to launches of the kernel, or to the twin.
 
 use burn::backend::{
-    Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-    tensor::FloatTensor,
+    Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
 };
-use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
+use burn_cubecl::{CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
 use cubecl::prelude::*;
 
 use super::{cpu, kernel::norm_modulate_kernel};
@@ -27,8 +26,9 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// See [`crate::norm_modulate`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait NormModulate: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn norm_modulate(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -50,7 +50,7 @@ impl NormModulate for Flex {
     }
 }
 
-impl NormModulate for Cube {
+impl NormModulate for CubeBackend {
     fn norm_modulate(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,

@@ -1,6 +1,7 @@
 //! From tensors to the kernel of `rms_norm_rope` with one head and no rotation, or to the twin.
 
-use burn::backend::{Backend, Cube, Flex, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn_cubecl::CubeBackend;
 
 use super::cpu;
 use crate::{Operation, rms_norm_rope::launch as rope};
@@ -8,8 +9,9 @@ use crate::{Operation, rms_norm_rope::launch as rope};
 pub(crate) const OPERATION: Operation = Operation { name: "rms_norm", ..rope::OPERATION };
 
 /// See [`crate::rms_norm`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait RmsNorm: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
 }
 
@@ -19,7 +21,7 @@ impl RmsNorm for Flex {
     }
 }
 
-impl RmsNorm for Cube {
+impl RmsNorm for CubeBackend {
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
         let (shape, dtype) = (x.shape(), x.dtype);
         // With one head the head layout is the layout of `x`.

@@ -2,12 +2,13 @@
 
 use burn::{
     backend::{
-        Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-        tensor::FloatTensor,
+        Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
     },
     tensor::{DType, Shape},
 };
-use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
 use cubecl::prelude::*;
 
 use super::{cpu, kernel::rms_norm_rope_kernel};
@@ -38,8 +39,9 @@ pub struct Form {
 }
 
 /// See [`crate::rms_norm_rope`]; `rms_norm_heads` does not rotate.
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait RmsNormRope: Backend {
+    #[fusion(dtype = form.dtype, shape = head_layout(x, form.heads))]
     fn rms_norm_rope(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -48,6 +50,7 @@ pub trait RmsNormRope: Backend {
         form: Form,
     ) -> FloatTensor<Self>;
 
+    #[fusion(dtype = form.dtype, shape = head_layout(x, form.heads))]
     fn rms_norm_heads(x: FloatTensor<Self>, weight: FloatTensor<Self>, form: Form) -> FloatTensor<Self>;
 }
 
@@ -67,7 +70,7 @@ impl RmsNormRope for Flex {
     }
 }
 
-impl RmsNormRope for Cube {
+impl RmsNormRope for CubeBackend {
     fn rms_norm_rope(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -75,18 +78,18 @@ impl RmsNormRope for Cube {
         sin: FloatTensor<Self>,
         form: Form,
     ) -> FloatTensor<Self> {
-        let shape = head_layout(&x, form.heads);
+        let shape = head_layout(&x.shape(), form.heads);
         launch(x, weight, Some((cos, sin)), shape, form)
     }
 
     fn rms_norm_heads(x: FloatTensor<Self>, weight: FloatTensor<Self>, form: Form) -> FloatTensor<Self> {
-        let shape = head_layout(&x, form.heads);
+        let shape = head_layout(&x.shape(), form.heads);
         launch(x, weight, None, shape, form)
     }
 }
 
-fn head_layout(x: &CubeTensor, heads: usize) -> Shape {
-    let [b, l, width] = x.shape().dims();
+fn head_layout(x: &Shape, heads: usize) -> Shape {
+    let [b, l, width] = x.dims();
     Shape::new([b, heads, l, width / heads])
 }
 

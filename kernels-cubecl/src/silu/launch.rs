@@ -1,10 +1,9 @@
 //! From tensors to launches of the kernel, or to the twin.
 
 use burn::backend::{
-    Backend, Cube, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type,
-    tensor::FloatTensor,
+    Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
 };
-use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::{CubeBackend, kernel::into_contiguous};
 use cubecl::prelude::*;
 
 use super::{cpu, kernel::silu_kernel};
@@ -21,8 +20,9 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// See [`crate::silu`].
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Silu: Backend {
+    #[fusion(dtype = x, shape = x)]
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -32,7 +32,7 @@ impl Silu for Flex {
     }
 }
 
-impl Silu for Cube {
+impl Silu for CubeBackend {
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let x = into_contiguous(x);
         let elements = x.shape().num_elements();
