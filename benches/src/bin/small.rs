@@ -10,48 +10,47 @@ use wan_benches::{
 };
 use wan_model::{VaeConfig, VaeDecoder, WanConfig, WanTransformer};
 
-/// What a run leaves behind.
+/// What a run leaves behind. Processor time is that of all threads, a software adapter's included.
 #[derive(serde::Serialize)]
 struct Small {
     network: String,
     device: String,
     /// With the compilation of kernels.
-    first_seconds: f64,
-    seconds: Vec<f64>,
-    best_seconds: f64,
-    /// Processor time of the whole process in the same runs, a software adapter's included.
-    processor_seconds: Option<f64>,
+    first: Cost,
+    runs: Vec<Cost>,
     peak_memory_bytes: Option<u64>,
     /// `||y - y'|| / ||y'||` against burn-ndarray.
     relative_error: f64,
+}
+
+/// Of one call.
+#[derive(serde::Serialize)]
+struct Cost {
+    seconds: f64,
+    processor_seconds: Option<f64>,
 }
 
 /// Computes the network's result once more at each call.
 type Network = Box<dyn FnMut() -> Vec<f32>>;
 
 fn main() {
-    let (name, device) = device_argument();
+    let (device_name, device) = device_argument();
     let network = argument("--network", "dit".to_owned());
     let make = if network == "vae" { vae } else { dit };
     let mut run = make(&device);
-    let mut result = Vec::new();
-    let first_seconds = time(1, || result = run())[0];
-    let before = processor_seconds();
-    let seconds = time(argument("--runs", 5), || result = run());
-    let processor_seconds = processor_seconds().zip(before).map(|(after, before)| after - before);
+    let first = cost(&mut run);
+    let runs = (0..argument("--runs", 5)).map(|_| cost(&mut run)).collect();
+    // Before the reference takes memory of its own.
     let peak_memory_bytes = peak_memory_bytes();
-    let best_seconds = seconds.iter().copied().fold(f64::INFINITY, f64::min);
-    let relative_error = relative_error(&result, &make(&reference_device())());
-    print(&Small {
-        network,
-        device: name,
-        first_seconds,
-        seconds,
-        best_seconds,
-        processor_seconds,
-        peak_memory_bytes,
-        relative_error,
-    });
+    let relative_error = relative_error(&run(), &make(&reference_device())());
+    print(&Small { network, device: device_name, first, runs, peak_memory_bytes, relative_error });
+}
+
+fn cost(run: &mut Network) -> Cost {
+    let before = processor_seconds();
+    let seconds = time(1, || drop(run()))[0];
+    let processor_seconds = processor_seconds().zip(before).map(|(after, before)| after - before);
+    Cost { seconds, processor_seconds }
 }
 
 fn dit(device: &Device) -> Network {
