@@ -5,8 +5,16 @@
 //! tensor code. The twin against PyTorch's `scaled_dot_product_attention`, 12 heads of 128 channels in f32 on two AVX2
 //! cores, in turns: 146 to 151 against 128 to 131 GFLOP/s at 512 tokens, 157 to 159 against 153 to 156 at 3,120. With
 //! the rotation inside it takes 1.3 times less than a rotation and then attention at 3,120 tokens, 2.9 times less at
-//! 512. Keys are rotated once while they are packed there, and with each tile on a graphics adapter; on one of those the
-//! two placements have not been compared.
+//! 512.
+//!
+//! Keys are rotated once while they are packed there, and with each tile on a graphics adapter. On a software adapter,
+//! the only one this was measured on (llvmpipe, 4 heads of 128 channels in f32, CPU time, in turns), keys rotated once
+//! beforehand take 2 to 4 % less at 512 tokens: too little for a buffer of 96 MiB in f16 at 32,760 tokens and 12 heads.
+//! By operations it is 3 beside 256 for each element of a key's tile, once per 64 queries; beside matrix units, which
+//! do the 256 alone, the 3 weigh more.
+//!
+//! Beyond operands and result a call of that length holds 34 MB on the host in f32, one head's packed keys and values
+//! (other dtypes are cast whole first), and below 5 MB on llvmpipe in f16, most of it slack of CubeCL's pools.
 
 mod cpu;
 pub mod kernel;
