@@ -9,9 +9,9 @@
 //!
 //! Keys are rotated once while they are packed there, and with each tile on a graphics adapter. On a software adapter,
 //! the only one this was measured on (llvmpipe, 4 heads of 128 channels in f32, CPU time, in turns), keys rotated once
-//! beforehand take 2 to 4 % less at 512 tokens: too little for a buffer of 96 MiB in f16 at 32,760 tokens and 12 heads.
-//! By operations it is 3 beside 256 for each element of a key's tile, once per 64 queries; beside matrix units, which
-//! do the 256 alone, the 3 weigh more.
+//! beforehand take 2 to 4 % less at 512 and 1,024 tokens, keys and queries 6 to 7 %: too little for buffers of 96 MiB
+//! each in f16 at 32,760 tokens and 12 heads. By operations a rotation is 3 beside 256 for each element of a tile of
+//! keys, once per 64 queries; beside matrix units, which do the 256 alone, the 3 weigh more.
 //!
 //! Beyond operands and result a call of that length holds 34 MB on the host in f32, one head's packed keys and values
 //! (other dtypes are cast whole first), and below 5 MB on llvmpipe in f16, most of it slack of CubeCL's pools.

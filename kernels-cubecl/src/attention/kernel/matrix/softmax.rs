@@ -22,7 +22,7 @@ pub(super) struct Own {
 /// What the unit knows of its row after the keys so far.
 #[derive(CubeType)]
 pub(super) struct State {
-    /// What weights are taken against: the row's maximum, or as much below it as the slack.
+    /// What weights are taken against: the row's maximum, or up to the slack below it.
     max: f32,
     /// Of this unit's keys alone until the end.
     pub sum: f32,
