@@ -10,6 +10,7 @@ use super::{
     call::Call,
     cpu,
     form::{SHARED_BYTES, UNITS},
+    kernel::winograd,
     method::Method,
     shape::ConvShape,
 };
@@ -26,6 +27,8 @@ pub(crate) const OPERATION: Operation = Operation {
     twin: true,
     flex_backend: true,
 };
+
+const _: () = assert!(winograd::SHARED_BYTES <= SHARED_BYTES && winograd::UNITS <= UNITS);
 
 /// A tensor or none: backend extensions do not map `Option`.
 #[derive(ExtensionType)]
