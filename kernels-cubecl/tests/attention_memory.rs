@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use burn::prelude::*;
+use burn::{prelude::*, tensor::DType};
 use wan_kernels::{RopeTable, Window, attention, reference, rope_attention, window_attention};
 
 const HEADS: usize = 12;
@@ -75,7 +75,12 @@ fn bytes(x: &Tensor<4>) -> usize {
 
 /// `[1, heads, l, d]` of each length in f32, as views by head of what the models hold by token.
 fn operands(lengths: [usize; 3]) -> [Tensor<4>; 3] {
-    lengths.map(|length| Tensor::<4>::full([1, length, HEADS, WIDTH], 0.1, &Device::flex()).swap_dims(1, 2))
+    operands_of(lengths, DType::F32)
+}
+
+fn operands_of(lengths: [usize; 3], dtype: DType) -> [Tensor<4>; 3] {
+    let options = (&Device::flex(), dtype);
+    lengths.map(|length| Tensor::<4>::full([1, length, HEADS, WIDTH], 0.1, options).swap_dims(1, 2))
 }
 
 /// Some queries against all keys, and as many again: what is packed is one head's keys and values, whatever the
@@ -90,6 +95,18 @@ fn one_head_of_keys_and_values_is_held() {
     let head = 2 * LENGTH * WIDTH * size_of::<f32>();
     assert!((head..=MOST).contains(&few), "{few} bytes, a head takes {head}");
     assert!(more <= few + LITTLE, "{more} bytes for twice the queries of {few} bytes");
+}
+
+/// Neither operands nor result are held in f32 as a whole, which would be 200 MB each.
+#[test]
+fn operands_of_two_bytes_take_no_more() {
+    let _turn = alone();
+    for dtype in [DType::F16, DType::BF16] {
+        let qkv = operands_of([LENGTH; 3], dtype);
+        let window = Window { size: 16, sink: 0 };
+        let held = beyond(&qkv, |[q, k, v]| window_attention(q, k, v, window));
+        assert!(held <= MOST, "{dtype:?}: {held} bytes");
+    }
 }
 
 /// As many queries as keys, where a window spares most of the arithmetic.

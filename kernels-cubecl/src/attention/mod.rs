@@ -13,8 +13,8 @@
 //! each in f16 at 32,760 tokens and 12 heads. By operations a rotation is 3 beside 256 for each element of a tile of
 //! keys, once per 64 queries; beside matrix units, which do the 256 alone, the 3 weigh more.
 //!
-//! Beyond operands and result a call of that length holds 34 MB on the host in f32, one head's packed keys and values
-//! (other dtypes are cast whole first), and below 5 MB on llvmpipe in f16, most of it slack of CubeCL's pools.
+//! Beyond operands and result a call of that length holds 34 MB on the host, one head's keys and values packed in f32,
+//! and below 5 MB on llvmpipe in f16, most of it slack of CubeCL's pools.
 
 mod cpu;
 pub mod kernel;
