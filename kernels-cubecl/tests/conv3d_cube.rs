@@ -10,7 +10,7 @@ use wan_kernels::{
     Conv3dOptions, DeviceCaps, DeviceKind, FUSED, Mode, Road, conv3d, fallbacks, reference, road,
 };
 
-/// Sums in another order.
+/// Sums in another order, and transforms of inputs, filters and products.
 const F32: Tolerance = Tolerance(1e-5);
 /// 2^-11 for the rounding of the result, and a margin; sums are f32.
 const F16: Tolerance = Tolerance(3e-3);
@@ -25,10 +25,11 @@ const POINTWISE: Conv3dOptions = Conv3dOptions { stride: [1; 3], padding: [(0, 0
 /// One call: input, output channels, window, options, frames of history.
 struct Case([usize; 5], usize, [usize; 3], Conv3dOptions, usize);
 
-/// The layers of a video network with few pixels, all three tiles over channels, partial ones, and sizes that no
-/// such network has.
+/// The layers of a video network with few pixels, both kernels, all tiles over channels, partial ones, and sizes that
+/// no such network has.
 fn cases() -> Vec<Case> {
     let uneven = Conv3dOptions { stride: [2, 3, 1], padding: [(3, 2), (0, 2), (4, 1)] };
+    let askew = Conv3dOptions { stride: [2, 1, 1], padding: [(2, 1), (0, 2), (3, 0)] };
     vec![
         Case([1, 3, 3, 9, 17], 12, [3; 3], CAUSAL, 2),
         Case([1, 16, 2, 5, 6], 96, [3; 3], CAUSAL, 1),
@@ -44,6 +45,9 @@ fn cases() -> Vec<Case> {
         Case([2, 50, 2, 3, 5], 70, [1, 1, 1], POINTWISE, 0),
         Case([1, 1, 1, 1, 1], 1, [1, 1, 1], POINTWISE, 0),
         Case([2, 3, 4, 8, 9], 4, [2, 5, 4], uneven, 3),
+        Case([1, 18, 2, 19, 37], 70, [1, 3, 3], FRAMEWISE, 0),
+        Case([2, 13, 5, 9, 6], 33, [3; 3], askew, 1),
+        Case([1, 384, 1, 6, 7], 33, [3; 3], CAUSAL, 2),
     ]
 }
 
@@ -125,20 +129,24 @@ fn views_are_read_where_they_lie() {
     }
 }
 
-/// A frame is the same whatever frames come with it, to the last bit.
+/// A frame is the same whatever frames come with it, to the last bit, from either kernel.
 #[test]
 fn frames_do_not_depend_on_their_chunk() {
     for TestDevice { name, device, .. } in &cubes() {
-        let video = tensor::<5>(1, [1, 5, 5, 4, 5], device);
-        let weight = tensor::<5>(2, [6, 5, 3, 3, 3], device);
-        let bias = tensor::<1>(3, [6], device);
-        let convolved = |chunk, history| conv3d(chunk, weight.clone(), Some(bias.clone()), history, CAUSAL);
-        let whole = convolved(video.clone(), None);
-        for (start, end) in [(0usize, 1), (0, 2), (1, 2), (1, 4), (2, 3), (3, 5)] {
-            let history = (start > 0).then(|| video.clone().slice_dim(2, start.saturating_sub(2)..start));
-            let chunk = convolved(video.clone().slice_dim(2, start..end), history);
-            let same = values(whole.clone().slice_dim(2, start..end)) == values(chunk);
-            assert!(same, "{name} frames {start}..{end}");
+        for columns in [3, 2] {
+            let video = tensor::<5>(1, [1, 5, 5, 4, 5], device);
+            let weight = tensor::<5>(2, [6, 5, 3, 3, columns], device);
+            let bias = tensor::<1>(3, [6], device);
+            let convolved =
+                |chunk, history| conv3d(chunk, weight.clone(), Some(bias.clone()), history, CAUSAL);
+            let whole = convolved(video.clone(), None);
+            for (start, end) in [(0usize, 1), (0, 2), (1, 2), (1, 4), (2, 3), (3, 5)] {
+                let past = start.saturating_sub(2)..start;
+                let history = (start > 0).then(|| video.clone().slice_dim(2, past));
+                let chunk = convolved(video.clone().slice_dim(2, start..end), history);
+                let same = values(whole.clone().slice_dim(2, start..end)) == values(chunk);
+                assert!(same, "{name} {columns} columns, frames {start}..{end}");
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
             kernel::{
                 Form as Window, SizesLaunch as VideoSizesLaunch, StridesLaunch as VideoStridesLaunch,
                 conv3d_kernel,
+                winograd::{self, filters_kernel, winograd_kernel},
             },
         },
         gate_residual::kernel::gate_residual_kernel,
@@ -43,10 +44,12 @@ pub struct Row {
 }
 
 /// Every kernel. A new one is one more row here, and its module in the list of the crate's root.
-pub const ROWS: [Row; 11] = [
+pub const ROWS: [Row; 13] = [
     Row { name: "attention", launches: attention },
     Row { name: "matrix_attention", launches: matrix_attention },
     Row { name: "conv3d", launches: conv3d },
+    Row { name: "winograd", launches: winograd },
+    Row { name: "filters", launches: filters },
     Row { name: "channel_norm", launches: channel_norm },
     Row { name: "norm_modulate", launches: norm_modulate },
     Row { name: "rms_norm", launches: rms_norm },
@@ -136,6 +139,14 @@ fn sizes() -> SizesLaunch {
     SizesLaunch::new(1, 1, 1, 1, 0, 1, 1, 0)
 }
 
+fn video_strides() -> VideoStridesLaunch {
+    VideoStridesLaunch::new(0, 0, 0)
+}
+
+fn video_sizes() -> VideoSizesLaunch {
+    VideoSizesLaunch::new(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 1)
+}
+
 /// Plain, rotating and within a window, with heads of `d`.
 fn attention_forms(d: usize) -> [Form; 3] {
     [(false, false), (true, false), (false, true)].map(|(rotate, window)| Form { d, rotate, window })
@@ -211,8 +222,6 @@ fn conv3d(site: &Site) -> Vec<Launch> {
     });
     let all = forms.flat_map(|form| [F32, F16].map(|elem| (form, elem)));
     let launch = |(form, elem): (Window, ElemType)| {
-        let strides = || VideoStridesLaunch::new(0, 0, 0);
-        let sizes = VideoSizesLaunch::new(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 1);
         let kernel = conv3d_kernel::create_dummy_kernel(
             site.properties.clone(),
             site.target.clone(),
@@ -223,15 +232,62 @@ fn conv3d(site: &Site) -> Vec<Launch> {
             buffer(),
             buffer(),
             buffer(),
-            strides(),
-            strides(),
-            sizes,
+            video_strides(),
+            video_strides(),
+            video_sizes(),
             form,
             elem,
         );
         Launch::new(format!("{form:?} {elem:?}"), 5, form.shared_bytes(), kernel)
     };
     all.map(launch).collect()
+}
+
+fn winograd(site: &Site) -> Vec<Launch> {
+    let all = [true, false].into_iter().flat_map(|bias| [F32, F16].map(|elem| (bias, elem)));
+    let launch = |(bias, elem): (bool, ElemType)| {
+        let kernel = winograd_kernel::create_dummy_kernel(
+            site.properties.clone(),
+            site.target.clone(),
+            ONE,
+            CubeDim::new_1d(winograd::UNITS as u32),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            video_strides(),
+            video_strides(),
+            video_sizes(),
+            0,
+            bias,
+            elem,
+        );
+        Launch::new(format!("{bias} {elem:?}"), 5, winograd::SHARED_BYTES, kernel)
+    };
+    all.map(launch).collect()
+}
+
+/// For [`winograd`].
+fn filters(site: &Site) -> Vec<Launch> {
+    let launch = |elem: ElemType| {
+        let kernel = filters_kernel::create_dummy_kernel(
+            site.properties.clone(),
+            site.target.clone(),
+            ONE,
+            CubeDim::new_1d(UNITS),
+            buffer(),
+            buffer(),
+            1,
+            1,
+            1,
+            0,
+            1,
+            elem,
+        );
+        Launch::new(format!("{elem:?}"), 2, 0, kernel)
+    };
+    [F32, F16].map(launch).into()
 }
 
 fn channel_norm(site: &Site) -> Vec<Launch> {

@@ -8,36 +8,48 @@ mod pack;
 mod simd;
 
 use burn::{
-    backend::{
-        Flex,
-        flex::{FlexTensor, Layout},
-        ops::FloatTensorOps,
-    },
-    tensor::{FloatDType, TensorData},
+    backend::flex::{FlexTensor, Layout},
+    tensor::{DType, Element, TensorData, bf16, f16},
 };
+use bytemuck::Pod;
 
 use self::{
     flash::{Problem, flash},
     pack::{Rotation, Rows},
 };
 use super::{AttentionShape, Window};
+use crate::host::cast;
 
 /// Attention of `[b, h, l, d]` views; the result is `[b, lq, h, d]`.
 pub fn attention(
-    [q, k, v]: [FlexTensor; 3],
+    qkv: [FlexTensor; 3],
     rotation: Option<[FlexTensor; 2]>,
     shape: AttentionShape,
     window: Option<Window>,
 ) -> FlexTensor {
-    let dtype = FloatDType::from(q.dtype());
-    let [q, k, v] = [q, k, v].map(|x| with_dense_rows(Flex::float_cast(x, FloatDType::F32)));
-    let tables = rotation.map(|tables| tables.map(|x| Flex::float_cast(x, FloatDType::F32).to_contiguous()));
+    let tables = rotation.map(|tables| tables.map(|x| cast(x, DType::F32).to_contiguous()));
     let rotation = tables.as_ref().map(|[cos, sin]| Rotation { cos: elements(cos), sin: elements(sin) });
-    let problem = Problem { q: rows(&q), k: rows(&k), v: rows(&v), rotation, window, shape };
+    match qkv[0].dtype() {
+        DType::F16 => stored::<f16>(qkv, rotation, shape, window),
+        DType::BF16 => stored::<bf16>(qkv, rotation, shape, window),
+        DType::F32 => stored::<f32>(qkv, rotation, shape, window),
+        other => cast(stored::<f32>(qkv.map(|x| cast(x, DType::F32)), rotation, shape, window), other),
+    }
+}
+
+/// [`attention`] of tensors that hold `E`: rows become f32 where they are packed, and only there.
+fn stored<E: Element + Pod>(
+    qkv: [FlexTensor; 3],
+    rotation: Option<Rotation<'_>>,
+    shape: AttentionShape,
+    window: Option<Window>,
+) -> FlexTensor {
+    let [q, k, v] = qkv.map(with_dense_rows);
+    let problem = Problem { q: rows::<E>(&q), k: rows(&k), v: rows(&v), rotation, window, shape };
     let AttentionShape { batch, heads, lq, d, .. } = shape;
-    let mut out = vec![0.0; batch * lq * heads * d];
+    let mut out: Vec<E> = vec![E::default(); batch * lq * heads * d];
     flash(&problem, &mut out);
-    Flex::float_cast(FlexTensor::from_data(TensorData::new(out, [batch, lq, heads, d])), dtype)
+    FlexTensor::from_data(TensorData::new(out, [batch, lq, heads, d]))
 }
 
 /// `x` itself if its rows can be read in place, else a copy.
@@ -46,11 +58,11 @@ fn with_dense_rows(x: FlexTensor) -> FlexTensor {
     if strides[3] == 1 && strides.iter().all(|&s| s >= 0) { x } else { x.to_contiguous() }
 }
 
-fn rows(x: &FlexTensor) -> Rows<'_> {
+fn rows<E: Element + Pod>(x: &FlexTensor) -> Rows<'_, E> {
     let layout: &Layout = x.layout();
     let at = |dim: usize| layout.strides()[dim].unsigned_abs();
     Rows {
-        data: &x.storage::<f32>()[layout.start_offset()..],
+        data: &x.storage::<E>()[layout.start_offset()..],
         strides: [at(0), at(1), at(2)],
         width: layout.shape()[3],
     }

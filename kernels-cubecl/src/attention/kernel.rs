@@ -25,14 +25,6 @@ pub struct Strides {
     pub token: u32,
 }
 
-#[cube]
-impl Strides {
-    /// The first vector of a head.
-    pub fn start(&self, batch: usize, head: usize) -> usize {
-        batch * self.batch as usize + head * self.head as usize
-    }
-}
-
 /// Sizes of a launch.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct Sizes {
@@ -59,12 +51,72 @@ pub struct Form {
     pub window: bool,
 }
 
+/// The queries a cube works on.
+#[derive(CubeType, Clone, Copy)]
+pub(super) struct Place {
+    batch: usize,
+    head: usize,
+    /// The first query.
+    pub row: usize,
+}
+
+#[cube]
+impl Place {
+    /// Block number `block` of all heads of all batches.
+    pub fn new(block: usize, sizes: &Sizes) -> Place {
+        let blocks = sizes.blocks as usize;
+        let heads = sizes.heads as usize;
+        Place { batch: block / (blocks * heads), head: block / blocks % heads, row: block % blocks * TILE }
+    }
+
+    /// The row of the result, `[b, lq, h]` rows, that belongs to `query`.
+    pub fn result_row(&self, query: usize, sizes: &Sizes) -> usize {
+        (self.batch * sizes.lq as usize + query) * sizes.heads as usize + self.head
+    }
+}
+
+/// One head of an operand.
+#[derive(CubeType)]
+pub(super) struct Head<'a, F: Float, N: Size> {
+    data: &'a [Vector<F, N>],
+    /// Its first vector.
+    start: usize,
+    token_stride: u32,
+    pub tokens: usize,
+}
+
+#[cube]
+impl<'a, F: Float, N: Size> Head<'a, F, N> {
+    pub fn new(data: &'a [Vector<F, N>], strides: &Strides, place: &Place, tokens: u32) -> Head<'a, F, N> {
+        let start = place.batch * strides.batch as usize + place.head * strides.head as usize;
+        Head::<'a, F, N> { data, start, token_stride: strides.token, tokens: tokens as usize }
+    }
+
+    /// Vector `at` of a token's row.
+    pub fn vector(&self, token: usize, at: usize) -> Vector<f32, N> {
+        Vector::cast_from(self.data[self.start + token * self.token_stride as usize + at])
+    }
+}
+
+/// Cosines and sines: `[l, d / 2]`.
+#[derive(CubeType)]
+pub(super) struct Table<'a> {
+    cos: &'a [f32],
+    sin: &'a [f32],
+}
+
+#[cube]
+impl<'a> Table<'a> {
+    pub fn new(cos: &'a [f32], sin: &'a [f32]) -> Table<'a> {
+        Table::<'a> { cos, sin }
+    }
+}
+
 /// `x`, channels `at..` of a row, rotated by the position `token` if the form rotates.
 #[cube]
 pub(super) fn rotated<N: Size>(
     x: Vector<f32, N>,
-    cos: &[f32],
-    sin: &[f32],
+    table: &Table<'_>,
     token: usize,
     at: usize,
     #[comptime] form: Form,
@@ -75,10 +127,12 @@ pub(super) fn rotated<N: Size>(
         #[unroll]
         for pair in 0..comptime!(n / 2) {
             let angle = token * comptime!(form.d / 2) + at / 2 + pair;
+            let cos = table.cos[angle];
+            let sin = table.sin[angle];
             let re = x.extract(comptime!(2 * pair));
             let im = x.extract(comptime!(2 * pair + 1));
-            y.insert(comptime!(2 * pair), re * cos[angle] - im * sin[angle]);
-            y.insert(comptime!(2 * pair + 1), re * sin[angle] + im * cos[angle]);
+            y.insert(comptime!(2 * pair), re * cos - im * sin);
+            y.insert(comptime!(2 * pair + 1), re * sin + im * cos);
         }
     }
     y

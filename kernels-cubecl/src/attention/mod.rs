@@ -5,8 +5,16 @@
 //! tensor code. The twin against PyTorch's `scaled_dot_product_attention`, 12 heads of 128 channels in f32 on two AVX2
 //! cores, in turns: 146 to 151 against 128 to 131 GFLOP/s at 512 tokens, 157 to 159 against 153 to 156 at 3,120. With
 //! the rotation inside it takes 1.3 times less than a rotation and then attention at 3,120 tokens, 2.9 times less at
-//! 512. Keys are rotated once while they are packed there, and with each tile on a graphics adapter; on one of those the
-//! two placements have not been compared.
+//! 512.
+//!
+//! Keys are rotated once while they are packed there, and with each tile on a graphics adapter. On a software adapter,
+//! the only one this was measured on (llvmpipe, 4 heads of 128 channels in f32, CPU time, in turns), keys rotated once
+//! beforehand take 2 to 4 % less at 512 and 1,024 tokens, keys and queries 6 to 7 %: too little for buffers of 96 MiB
+//! each in f16 at 32,760 tokens and 12 heads. By operations a rotation is 3 beside 256 for each element of a tile of
+//! keys, once per 64 queries; beside matrix units, which do the 256 alone, the 3 weigh more.
+//!
+//! Beyond operands and result a call of that length holds 34 MB on the host, one head's keys and values packed in f32,
+//! and below 5 MB on llvmpipe in f16, most of it slack of CubeCL's pools.
 
 mod cpu;
 pub mod kernel;

@@ -5,10 +5,10 @@
 //! channels, in an order that neither blocks nor threads nor the number of frames change: a frame is the same to the
 //! last bit in whatever chunk it comes.
 //!
-//! Against PyTorch 2.15, mean of three runs each, one after the other, by the processor time of one thread of a busy
-//! two-core Zen 3, in ms: 3x3x3 on 4x60x104
-//! with 96 channels 63 to 139, with 192 247 to 533; with 384 on one such frame 273 to 533, of which 60 go into the
-//! filters; 3x1x1 from 384 to 768 channels 150 to 132; 1x3x3 in steps of two 77 to 76.
+//! Against PyTorch 2.15, mean of three runs each, one after the other, by the processor time of one thread on two AVX2
+//! cores that other work kept busy, in ms: 3x3x3 on 4x60x104 with 96 channels 63 to 139, with 192 247 to 533; with 384
+//! on one such frame 273 to 533, of which 60 go into the filters; 3x1x1 from 384 to 768 channels 150 to 132; 1x3x3 in
+//! steps of two 77 to 76.
 
 mod direct;
 mod geometry;

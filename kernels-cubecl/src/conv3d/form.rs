@@ -69,6 +69,11 @@ impl Form {
         UNITS / self.groups * PIXELS / self.columns()
     }
 
+    /// Channels, rows and columns of a tile.
+    pub fn tile(&self) -> [usize; 3] {
+        [self.channels(), self.rows(), self.columns()]
+    }
+
     /// Taps over rows and columns.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]

@@ -13,6 +13,8 @@
     reason = "CubeCL expands operators, not std methods"
 )]
 
+pub mod winograd;
+
 use cubecl::prelude::*;
 
 pub use super::form::Form;
@@ -78,7 +80,7 @@ pub fn conv3d_kernel<F: Float>(
     if item >= sizes.end as usize {
         terminate!();
     }
-    let tile = Tile::new(item, &sizes, form);
+    let tile = Tile::new(item, &sizes, comptime!(form.tile()));
     let mut patch = Shared::<[f32]>::new_slice(comptime!(form.patch_floats()));
     let mut weights = Shared::<[Four]>::new_slice(comptime!(form.weight_fours()));
     let mut sums = Array::<Four>::new(comptime!(2 * PIXELS));
@@ -131,17 +133,18 @@ struct Tile {
 
 #[cube]
 impl Tile {
-    /// Number `item`; tiles of channels lie next to each other, as they read the same pixels.
-    fn new(item: usize, sizes: &Sizes, #[comptime] form: Form) -> Tile {
+    /// Number `item`, each of `extent` channels, rows and columns; those of channels lie next to each other, as they
+    /// read the same pixels.
+    fn new(item: usize, sizes: &Sizes, #[comptime] extent: [usize; 3]) -> Tile {
         let pixels = item / sizes.channel_tiles as usize;
         let rows = pixels / sizes.column_tiles as usize;
         let frames = rows / sizes.row_tiles as usize;
         Tile {
             batch: frames / sizes.out_frames as usize,
             frame: frames % sizes.out_frames as usize,
-            channel: item % sizes.channel_tiles as usize * comptime!(form.channels()),
-            row: rows % sizes.row_tiles as usize * comptime!(form.rows()),
-            column: pixels % sizes.column_tiles as usize * comptime!(form.columns()),
+            channel: item % sizes.channel_tiles as usize * comptime!(extent[0]),
+            row: rows % sizes.row_tiles as usize * comptime!(extent[1]),
+            column: pixels % sizes.column_tiles as usize * comptime!(extent[2]),
         }
     }
 }

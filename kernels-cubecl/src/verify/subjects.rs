@@ -189,7 +189,7 @@ pub(super) static SUBJECTS: [Subject; 15] = [
         rows: video::rows::<{ video::CAUSAL }>,
         width: |[inputs, outputs, t, _, w]| inputs.max(outputs) * t * w,
         half: Half::Possible,
-        small: &[[12, 16, 2, 5, 6], [3, 17, 3, 7, 9], [5, 1, 1, 1, 2]],
+        small: &[[12, 16, 2, 5, 6], [3, 17, 3, 7, 9], [4, 3, 1, 17, 30], [5, 1, 1, 1, 2]],
         real: &[("VAE", [96, 96, 1, 60, 104])],
     },
     Subject {

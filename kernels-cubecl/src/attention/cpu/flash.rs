@@ -7,6 +7,7 @@
 
 use std::{array, ops::Range};
 
+use burn::tensor::{Element, ElementConversion};
 use pulp::Simd;
 use rayon::prelude::*;
 
@@ -31,10 +32,10 @@ const PACKED_BYTES: usize = 16 << 20;
 
 /// One call, shapes checked.
 #[derive(Clone, Copy)]
-pub struct Problem<'a> {
-    pub q: Rows<'a>,
-    pub k: Rows<'a>,
-    pub v: Rows<'a>,
+pub struct Problem<'a, E> {
+    pub q: Rows<'a, E>,
+    pub k: Rows<'a, E>,
+    pub v: Rows<'a, E>,
     /// Rotates rows of `q` and `k` by their position.
     pub rotation: Option<Rotation<'a>>,
     pub window: Option<Window>,
@@ -42,7 +43,7 @@ pub struct Problem<'a> {
 }
 
 /// Writes the result as `[b, lq, h, d]`.
-pub fn flash(problem: &Problem<'_>, out: &mut [f32]) {
+pub fn flash<E: Element>(problem: &Problem<'_, E>, out: &mut [E]) {
     let tile = TileShape::of_this_machine();
     let layout = Layout::new(problem.shape.lk, problem.shape.d, tile.columns, BLOCK_KEYS);
     let rows = task_rows(problem, tile.rows);
@@ -71,24 +72,24 @@ pub fn flash(problem: &Problem<'_>, out: &mut [f32]) {
 }
 
 /// Rows per task: whole register tiles, and at least four tasks per thread where that leaves a few tiles each.
-fn task_rows(problem: &Problem<'_>, tile_rows: usize) -> usize {
+fn task_rows<E>(problem: &Problem<'_, E>, tile_rows: usize) -> usize {
     let even = problem.shape.lq.div_ceil(4 * rayon::current_num_threads());
     even.clamp(4 * tile_rows, TASK_ROWS).next_multiple_of(tile_rows)
 }
 
 /// Some query rows of one batch against some heads.
-struct Task<'a> {
-    problem: &'a Problem<'a>,
+struct Task<'a, E> {
+    problem: &'a Problem<'a, E>,
     layout: Layout,
     packed: &'a [f32],
     batch: usize,
     heads: Range<usize>,
     first_row: usize,
     /// `[rows, h, d]`
-    out: &'a mut [f32],
+    out: &'a mut [E],
 }
 
-impl TileWork for Task<'_> {
+impl<E: Element> TileWork for Task<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -96,7 +97,7 @@ impl TileWork for Task<'_> {
         let (problem, layout) = (self.problem, self.layout);
         let row_len = problem.shape.heads * problem.shape.d;
         let rows = self.first_row..self.first_row + self.out.len() / row_len;
-        let mut tile = Tile::<MR>::new(problem, layout, rows);
+        let mut tile = Tile::<E, MR>::new(problem, layout, rows);
         for (head, packed) in self.heads.zip(self.packed.chunks_exact(layout.head_len())) {
             tile.load(self.batch, head);
             for (n, block) in packed.chunks_exact(layout.block_len()).enumerate() {
@@ -109,8 +110,8 @@ impl TileWork for Task<'_> {
 }
 
 /// The running state of one task's rows for one head.
-struct Tile<'a, const MR: usize> {
-    problem: &'a Problem<'a>,
+struct Tile<'a, E, const MR: usize> {
+    problem: &'a Problem<'a, E>,
     layout: Layout,
     rows: Range<usize>,
     /// `[groups of MR, d]`, scaled
@@ -122,8 +123,8 @@ struct Tile<'a, const MR: usize> {
     softmax: Vec<Softmax<MR>>,
 }
 
-impl<'a, const MR: usize> Tile<'a, MR> {
-    fn new(problem: &'a Problem<'a>, layout: Layout, rows: Range<usize>) -> Self {
+impl<'a, E: Element, const MR: usize> Tile<'a, E, MR> {
+    fn new(problem: &'a Problem<'a, E>, layout: Layout, rows: Range<usize>) -> Self {
         let padded = rows.len().next_multiple_of(MR);
         Self {
             problem,
@@ -239,13 +240,13 @@ impl<'a, const MR: usize> Tile<'a, MR> {
     }
 
     /// Divides by the sums and writes the head's part of `out`: `[rows, h, d]`.
-    fn store(&self, head: usize, out: &mut [f32]) {
+    fn store(&self, head: usize, out: &mut [E]) {
         let d = self.layout.d;
         let o = self.o.as_slice().chunks_exact(self.layout.padded_d());
         let sums = self.softmax.iter().flat_map(|group| group.sum);
         for ((o, sum), out) in o.zip(sums).zip(out.chunks_exact_mut(self.problem.shape.heads * d)) {
             let scale = sum.recip();
-            out[head * d..][..d].iter_mut().zip(o).for_each(|(y, &o)| *y = o * scale);
+            out[head * d..][..d].iter_mut().zip(o).for_each(|(y, &o)| *y = (o * scale).elem());
         }
     }
 }

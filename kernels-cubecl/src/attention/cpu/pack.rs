@@ -1,19 +1,20 @@
 //! Operands in the order the inner loops read them.
 
+use burn::tensor::Element;
 use rayon::prelude::*;
 
 /// A `[b, h, l, d]` operand of any layout whose rows of `d` are contiguous.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub struct Rows<'a, E> {
     /// From the first element on.
-    pub data: &'a [f32],
+    pub data: &'a [E],
     /// Elements from one batch, head and token to the next.
     pub strides: [usize; 3],
     pub width: usize,
 }
 
-impl<'a> Rows<'a> {
-    pub fn row(&self, batch: usize, head: usize, token: usize) -> &'a [f32] {
+impl<'a, E> Rows<'a, E> {
+    pub fn row(&self, batch: usize, head: usize, token: usize) -> &'a [E] {
         let [b, h, l] = self.strides;
         &self.data[batch * b + head * h + token * l..][..self.width]
     }
@@ -28,21 +29,28 @@ pub struct Rotation<'a> {
 
 impl Rotation<'_> {
     /// Writes `factor * x`, rotated by the position `token`, to `y`.
-    pub fn apply(&self, token: usize, x: &[f32], factor: f32, y: &mut [f32]) {
+    pub fn apply<E: Element>(&self, token: usize, x: &[E], factor: f32, y: &mut [f32]) {
         let half = x.len() / 2;
         let (cos, sin) = (&self.cos[token * half..][..half], &self.sin[token * half..][..half]);
         for (((y, x), &c), &s) in y.chunks_exact_mut(2).zip(x.chunks_exact(2)).zip(cos).zip(sin) {
-            y[0] = (x[0] * c - x[1] * s) * factor;
-            y[1] = (x[0] * s + x[1] * c) * factor;
+            let (re, im) = (x[0].to_f32(), x[1].to_f32());
+            y[0] = (re * c - im * s) * factor;
+            y[1] = (re * s + im * c) * factor;
         }
     }
 }
 
 /// Copies a row scaled by `factor`, rotated if there is a rotation.
-pub fn load_row(rotation: Option<Rotation<'_>>, token: usize, x: &[f32], factor: f32, y: &mut [f32]) {
+pub fn load_row<E: Element>(
+    rotation: Option<Rotation<'_>>,
+    token: usize,
+    x: &[E],
+    factor: f32,
+    y: &mut [f32],
+) {
     match rotation {
         Some(rotation) => rotation.apply(token, x, factor, y),
-        None => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * factor),
+        None => y.iter_mut().zip(x).for_each(|(y, x)| *y = x.to_f32() * factor),
     }
 }
 
@@ -90,9 +98,9 @@ impl Layout {
 
 /// Packs the heads `(batch, head)` of `k` and `v`, one after the other. A block holds its keys as panels
 /// `[d][panel keys]`, then its values as panels `[keys][panel columns]`; keys are rotated on the way.
-pub fn pack(
+pub fn pack<E: Element>(
     layout: Layout,
-    [k, v]: [Rows<'_>; 2],
+    [k, v]: [Rows<'_, E>; 2],
     lk: usize,
     rotation: Option<Rotation<'_>>,
     heads: &[(usize, usize)],
@@ -111,9 +119,9 @@ pub fn pack(
     );
 }
 
-fn pack_keys<'a>(
+fn pack_keys<'a, E: Element>(
     layout: Layout,
-    rows: impl Iterator<Item = (usize, &'a [f32])>,
+    rows: impl Iterator<Item = (usize, &'a [E])>,
     rotation: Option<Rotation<'_>>,
     keys: &mut [f32],
 ) {
@@ -126,12 +134,13 @@ fn pack_keys<'a>(
     }
 }
 
-fn pack_values<'a>(layout: Layout, rows: impl Iterator<Item = &'a [f32]>, values: &mut [f32]) {
+fn pack_values<'a, E: Element>(layout: Layout, rows: impl Iterator<Item = &'a [E]>, values: &mut [f32]) {
     for (at, row) in rows.enumerate() {
         for (part, panel) in
             row.chunks(layout.panel).zip(values.chunks_exact_mut(layout.block * layout.panel))
         {
-            panel[at * layout.panel..][..part.len()].copy_from_slice(part);
+            let row = &mut panel[at * layout.panel..][..part.len()];
+            row.iter_mut().zip(part).for_each(|(y, x)| *y = x.to_f32());
         }
     }
 }

@@ -11,9 +11,14 @@
     reason = "CubeCL expands operators, not std methods"
 )]
 
+mod load;
+mod softmax;
+
 use cubecl::prelude::*;
 
-use super::{Form, HIDDEN, MIN_EXPONENT, Sizes, Strides, TILE, reaches, rotated, sees};
+use super::{Form, Head, Place, Sizes, Strides, TILE, Table, reaches};
+use load::{load_rows, load_values};
+use softmax::{State, hide, over_row, soften};
 
 /// Units along either side of a cube.
 pub const SIDE: usize = 16;
@@ -55,102 +60,105 @@ pub fn attention_kernel<F: Float, N: Size>(
     if block >= sizes.end as usize {
         terminate!();
     }
-    let lq = sizes.lq as usize;
-    let lk = sizes.lk as usize;
-    let heads = sizes.heads as usize;
-    let row = block % sizes.blocks as usize * TILE;
-    let head = block / sizes.blocks as usize % heads;
-    let batch = block / (sizes.blocks as usize * heads);
-    let tx = UNIT_POS as usize % SIDE;
-    let ty = UNIT_POS as usize / SIDE;
+    let place = Place::new(block, &sizes);
+    let own = Own::new(&place);
+    let queries = Head::<F, N>::new(q, &q_strides, &place, sizes.lq);
+    let keys = Head::<F, N>::new(k, &k_strides, &place, sizes.lk);
+    let values = Head::<F, N>::new(v, &v_strides, &place, sizes.lk);
+    let table = Table::new(cos, sin);
+    let mut shared = Staged::new();
+    let mut state = State::new(form);
 
-    let d = comptime!(form.d);
-    let fours = comptime!(d.div_ceil(4));
-    let columns = comptime!(fours.div_ceil(SIDE));
-    let mut stage = Shared::<[Four]>::new_slice(comptime!(2 * STAGE));
-    let mut weights = Shared::<[Four]>::new_slice(comptime!(TILE * PITCH));
-    let mut shared_max = Shared::<[Four]>::new_slice(comptime!(SIDE * SIDE));
-
-    let q_start = q_strides.start(batch, head);
-    let k_start = k_strides.start(batch, head);
-    let v_start = v_strides.start(batch, head);
-    let mut max_seen = Four::new(HIDDEN);
-    // Of this unit's keys alone until the end.
-    let mut sum = Four::new(0.0f32);
-    let mut result = Array::<Four>::new(comptime!(4 * columns));
-
-    for key_block in 0..(lk + TILE - 1) / TILE {
+    for key_block in 0..(sizes.lk as usize + TILE - 1) / TILE {
         let key = key_block * TILE;
-        if reaches(row, key, TILE, &sizes, form) {
-            let mut scores = Array::<Four>::new(4usize);
-            for piece in 0..comptime!(d.div_ceil(PIECE)) {
-                let channel = piece * PIECE;
-                sync_cube();
-                let at =
-                    Piece { start: q_start, token_stride: q_strides.token, first: row, rows: lq, channel };
-                load_rows::<F, N>(q, cos, sin, at, scale, 0usize, &mut stage, form);
-                let at =
-                    Piece { start: k_start, token_stride: k_strides.token, first: key, rows: lk, channel };
-                load_rows::<F, N>(k, cos, sin, at, 1.0f32, 1usize, &mut stage, form);
-                sync_cube();
-                multiply(&stage, tx, ty, &mut scores);
-            }
-            hide(&mut scores, row + 4 * ty, key + 4 * tx, &sizes, form);
-            let new_max = max(max_seen, row_max(&scores, tx, ty, &mut shared_max));
-            let factor = weight(max_seen - new_max);
-            max_seen = new_max;
-            sum = sum * factor + weigh(&scores, new_max, tx, ty, &mut weights);
-            rescale(&mut result, factor, columns);
-            for piece in 0..comptime!(TILE / PIECE) {
-                let first = key + piece * PIECE;
-                sync_cube();
-                load_values::<F, N>(v, v_start, v_strides.token, first, lk, &mut stage, d);
-                sync_cube();
-                add_values(&stage, &weights, piece * PIECE, tx, ty, &mut result, d);
-            }
+        if reaches(place.row, key, TILE, &sizes, form) {
+            let mut scores =
+                score::<F, N>(&queries, &keys, &table, place.row, key, scale, &own, &mut shared, form);
+            hide(&mut scores, own.query, key + 4 * own.x, &sizes, form);
+            soften(&scores, &own, &mut shared, &mut state, form);
+            add_values::<F, N>(&values, key, &own, &mut shared, &mut state.result, form);
         }
     }
-
     sync_cube();
-    let total = row_sum(sum, tx, ty, &mut shared_max);
-    let n = N::value();
-    let vectors = comptime!(d / n);
-    let per_four = comptime!(4 / n);
-    #[unroll]
-    for r in 0..4usize {
-        let query = row + 4 * ty + r;
-        if query < lq {
-            let at = ((batch * lq + query) * heads + head) * vectors;
-            let inverse = Four::new(1.0f32 / total.extract(r));
-            #[unroll]
-            for c in 0..columns {
-                let first = (tx + c * SIDE) * per_four;
-                store::<F, N>(out, at, first, vectors, result[r * columns + c] * inverse);
-            }
+    let total = over_row(state.sum, &own, &mut shared.rows, false);
+    store_rows::<F, N>(out, &state.result, total, &place, &own, &sizes, form);
+}
+
+/// The unit's share of the tile: four queries and, of each block, four keys.
+#[derive(CubeType, Clone, Copy)]
+struct Own {
+    x: usize,
+    y: usize,
+    /// The first of its queries.
+    query: usize,
+}
+
+#[cube]
+impl Own {
+    fn new(place: &Place) -> Own {
+        let unit = UNIT_POS as usize;
+        Own { x: unit % SIDE, y: unit / SIDE, query: place.row + 4 * (unit / SIDE) }
+    }
+}
+
+/// What the units of a cube share.
+#[derive(CubeType)]
+struct Staged {
+    /// Queries and keys, `[operand][channel][row]`, or values, `[key][column]`.
+    operands: Shared<[Four]>,
+    /// `[key][query]`
+    weights: Shared<[Four]>,
+    /// What is known of each row: `[x][y]`.
+    rows: Shared<[Four]>,
+}
+
+#[cube]
+impl Staged {
+    fn new() -> Staged {
+        Staged {
+            operands: Shared::<[Four]>::new_slice(comptime!(2 * STAGE)),
+            weights: Shared::<[Four]>::new_slice(comptime!(TILE * PITCH)),
+            rows: Shared::<[Four]>::new_slice(comptime!(SIDE * SIDE)),
         }
     }
 }
 
-/// Where the rows of an operand that go into the stage lie.
-#[derive(CubeType, Clone, Copy)]
-struct Piece {
-    /// First vector of the head.
-    start: usize,
-    token_stride: u32,
-    /// First row.
-    first: usize,
-    /// Rows of the operand.
-    rows: usize,
-    /// First channel.
-    channel: usize,
+/// Vectors of four channels of a result's row that a unit holds.
+const fn columns(d: usize) -> usize {
+    d.div_ceil(4).div_ceil(SIDE)
 }
 
-/// Adds the products of the 16 staged channels to the scores: one vector of 4 queries for each of 4 keys.
+/// Scores of the unit's queries and keys: one vector of 4 queries for each of 4 keys.
 #[cube]
-fn multiply(stage: &Shared<[Four]>, tx: usize, ty: usize, scores: &mut Array<Four>) {
+fn score<F: Float, N: Size>(
+    queries: &Head<'_, F, N>,
+    keys: &Head<'_, F, N>,
+    table: &Table<'_>,
+    row: usize,
+    key: usize,
+    scale: f32,
+    own: &Own,
+    shared: &mut Staged,
+    #[comptime] form: Form,
+) -> Array<Four> {
+    let mut scores = Array::<Four>::new(4usize);
+    for piece in 0..comptime!(form.d.div_ceil(PIECE)) {
+        let channel = piece * PIECE;
+        sync_cube();
+        load_rows::<F, N>(queries, table, row, channel, scale, 0usize, &mut shared.operands, form);
+        load_rows::<F, N>(keys, table, key, channel, 1.0f32, 1usize, &mut shared.operands, form);
+        sync_cube();
+        multiply(&shared.operands, own, &mut scores);
+    }
+    scores
+}
+
+/// Adds the products of the 16 staged channels to the scores.
+#[cube]
+fn multiply(stage: &Shared<[Four]>, own: &Own, scores: &mut Array<Four>) {
     for c in 0..PIECE {
-        let rows = stage[c * PITCH + ty];
-        let keys = stage[STAGE + c * PITCH + tx];
+        let rows = stage[c * PITCH + own.y];
+        let keys = stage[STAGE + c * PITCH + own.x];
         #[unroll]
         for j in 0..4usize {
             scores[j] += rows * Four::new(keys.extract(j));
@@ -158,196 +166,75 @@ fn multiply(stage: &Shared<[Four]>, tx: usize, ty: usize, scores: &mut Array<Fou
     }
 }
 
-/// The largest score of each query in this block of keys.
+/// Adds the block's values, keys `key..`, by weight.
 #[cube]
-fn row_max(scores: &Array<Four>, tx: usize, ty: usize, shared: &mut Shared<[Four]>) -> Four {
-    let mut own = scores[0];
-    #[unroll]
-    for j in 1..4usize {
-        own = max(own, scores[j]);
-    }
-    shared[tx * SIDE + ty] = own;
-    sync_cube();
-    let mut all = shared[ty];
-    #[unroll]
-    for t in 1..SIDE {
-        all = max(all, shared[t * SIDE + ty]);
-    }
-    all
-}
-
-/// The sum of `own` over the units that share queries.
-#[cube]
-fn row_sum(own: Four, tx: usize, ty: usize, shared: &mut Shared<[Four]>) -> Four {
-    shared[tx * SIDE + ty] = own;
-    sync_cube();
-    let mut all = Four::new(0.0f32);
-    #[unroll]
-    for t in 0..SIDE {
-        all += shared[t * SIDE + ty];
-    }
-    all
-}
-
-/// Writes the weights of the scores to shared memory, as `[key][query]`, and returns their sum over own keys.
-#[cube]
-fn weigh(scores: &Array<Four>, max: Four, tx: usize, ty: usize, weights: &mut Shared<[Four]>) -> Four {
-    let mut sum = Four::new(0.0f32);
-    #[unroll]
-    for j in 0..4usize {
-        let weights_of_key = weight(scores[j] - max);
-        sum += weights_of_key;
-        weights[(4 * tx + j) * PITCH + ty] = weights_of_key;
-    }
-    sum
-}
-
-/// Multiplies each query's result by its factor.
-#[cube]
-fn rescale(result: &mut Array<Four>, factor: Four, #[comptime] columns: usize) {
-    #[unroll]
-    for r in 0..4usize {
-        let row_factor = Four::new(factor.extract(r));
-        #[unroll]
-        for c in 0..columns {
-            result[r * columns + c] *= row_factor;
+fn add_values<F: Float, N: Size>(
+    values: &Head<'_, F, N>,
+    key: usize,
+    own: &Own,
+    shared: &mut Staged,
+    result: &mut Array<Four>,
+    #[comptime] form: Form,
+) {
+    for piece in 0..comptime!(TILE / PIECE) {
+        let first = piece * PIECE;
+        sync_cube();
+        load_values::<F, N>(values, key + first, &mut shared.operands, form);
+        sync_cube();
+        for line in 0..PIECE {
+            add_value(&shared.operands, &shared.weights, first, line, own, result, form);
         }
     }
 }
 
-/// Adds the 16 staged values, keys `first..` of the block, by weight.
+/// Adds one staged value, key `first + line` of the block, by weight.
 #[cube]
-fn add_values(
+fn add_value(
     stage: &Shared<[Four]>,
     weights: &Shared<[Four]>,
     first: usize,
-    tx: usize,
-    ty: usize,
+    line: usize,
+    own: &Own,
     result: &mut Array<Four>,
-    #[comptime] d: usize,
+    #[comptime] form: Form,
 ) {
-    let fours = comptime!(d.div_ceil(4));
-    let columns = comptime!(fours.div_ceil(SIDE));
-    for line in 0..PIECE {
-        let row_weights = weights[(first + line) * PITCH + ty];
+    let columns = comptime!(columns(form.d));
+    let row_weights = weights[(first + line) * PITCH + own.y];
+    #[unroll]
+    for c in 0..columns {
+        let values = stage[line * comptime!(form.d.div_ceil(4)) + own.x + c * SIDE];
         #[unroll]
-        for c in 0..columns {
-            let values = stage[line * fours + tx + c * SIDE];
-            #[unroll]
-            for r in 0..4usize {
-                result[r * columns + c] += values * Four::new(row_weights.extract(r));
-            }
+        for r in 0..4usize {
+            result[r * columns + c] += values * Four::new(row_weights.extract(r));
         }
     }
 }
 
-/// `exp(x)` for `x` of at most 0.
+/// Divides the unit's rows by their sums and writes them.
 #[cube]
-fn weight(x: Four) -> Four {
-    max(x, Four::new(MIN_EXPONENT)).exp()
-}
-
-/// Brings 16 channels of 64 rows into operand `operand` of the stage, as `[channel][row]`: rotated, times `scale`,
-/// zero beyond the operand's rows and channels. Operand 0 is loaded by the first units, operand 1 by those after them.
-#[cube]
-fn load_rows<F: Float, N: Size>(
-    source: &[Vector<F, N>],
-    cos: &[f32],
-    sin: &[f32],
-    piece: Piece,
-    scale: f32,
-    #[comptime] operand: usize,
-    stage: &mut Shared<[Four]>,
+fn store_rows<F: Float, N: Size>(
+    out: &mut [Vector<F, N>],
+    result: &Array<Four>,
+    total: Four,
+    place: &Place,
+    own: &Own,
+    sizes: &Sizes,
     #[comptime] form: Form,
 ) {
     let n = N::value();
-    let per_row = comptime!(PIECE / n);
-    let loads = comptime!(per_row * SIDE);
-    let unit = UNIT_POS as usize;
-    if unit >= comptime!(operand * loads) && unit < comptime!((operand + 1) * loads) {
-        let item = unit - comptime!(operand * loads);
-        let column = item % per_row;
-        let group = item / per_row;
-        let at = piece.channel + column * n;
-        let mut values = Array::<Vector<f32, N>>::new(4usize);
-        if at < comptime!(form.d) {
-            #[unroll]
-            for r in 0..4usize {
-                let token = piece.first + 4 * group + r;
-                if token < piece.rows {
-                    let at_token = piece.start + token * piece.token_stride as usize;
-                    let value = Vector::<f32, N>::cast_from(source[at_token + at / n]);
-                    values[r] = rotated::<N>(value, cos, sin, token, at, form) * Vector::new(scale);
-                }
-            }
-        }
-        #[unroll]
-        for c in 0..n {
-            let mut line = Four::new(0.0f32);
-            #[unroll]
-            for r in 0..4usize {
-                line.insert(r, values[r].extract(c));
-            }
-            stage[comptime!(operand * STAGE) + (column * n + c) * PITCH + group] = line;
-        }
-    }
-}
-
-/// Brings 16 rows of values into the stage, as `[key][column]`, zero beyond `rows`.
-#[cube]
-fn load_values<F: Float, N: Size>(
-    source: &[Vector<F, N>],
-    start: usize,
-    token_stride: u32,
-    first: usize,
-    rows: usize,
-    stage: &mut Shared<[Four]>,
-    #[comptime] d: usize,
-) {
-    let n = N::value();
-    let fours = comptime!(d.div_ceil(4));
-    let loads = comptime!(PIECE * fours);
+    let vectors = comptime!(form.d / n);
+    let columns = comptime!(columns(form.d));
     #[unroll]
-    for round in 0..comptime!(loads.div_ceil(SIDE * SIDE)) {
-        let item = UNIT_POS as usize + round * SIDE * SIDE;
-        if item < loads {
-            let token = first + item / fours;
-            let at = item % fours * 4;
-            let mut line = Four::new(0.0f32);
-            if token < rows {
-                #[unroll]
-                for part in 0..comptime!(4 / n) {
-                    if at + part * n < d {
-                        let value = source[start + token * token_stride as usize + at / n + part];
-                        #[unroll]
-                        for c in 0..n {
-                            line.insert(comptime!(part * n + c), f32::cast_from(value.extract(c)));
-                        }
-                    }
-                }
-            }
-            stage[item] = line;
-        }
-    }
-}
-
-/// Hides keys beyond the last, and those outside each query's window.
-#[cube]
-fn hide(scores: &mut Array<Four>, row: usize, key: usize, sizes: &Sizes, #[comptime] form: Form) {
-    #[unroll]
-    for j in 0..4usize {
-        if key + j >= sizes.lk as usize {
-            scores[j] = Four::new(HIDDEN);
-        }
-        if comptime!(form.window) {
-            let mut kept = scores[j];
+    for r in 0..4usize {
+        let query = own.query + r;
+        if query < sizes.lq as usize {
+            let row = place.result_row(query, sizes) * vectors;
+            let inverse = Four::new(1.0f32 / total.extract(r));
             #[unroll]
-            for r in 0..4usize {
-                if !sees(row + r, key + j, sizes) {
-                    kept.insert(r, HIDDEN);
-                }
+            for c in 0..columns {
+                let first = (own.x + c * SIDE) * comptime!(4 / n);
+                store::<F, N>(out, row, first, vectors, result[r * columns + c] * inverse);
             }
-            scores[j] = kept;
         }
     }
 }

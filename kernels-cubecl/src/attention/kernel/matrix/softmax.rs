@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 
 use super::{
     super::{Form, HIDDEN, MIN_EXPONENT, Sizes, sees},
-    KEYS, ROWS, SCORE_PITCH, Units, WEIGHT_PITCH,
+    KEYS, ROWS, SCORE_PITCH, Staged, Units, WEIGHT_PITCH,
 };
 
 /// How far a score may exceed the maximum its weight is taken against.
@@ -19,6 +19,45 @@ pub(super) struct Own {
     pub key: usize,
 }
 
+/// What the unit knows of its row after the keys so far.
+#[derive(CubeType)]
+pub(super) struct State {
+    /// What weights are taken against: the row's maximum, or up to the slack below it.
+    max: f32,
+    /// Of this unit's keys alone until the end.
+    pub sum: f32,
+}
+
+#[cube]
+impl State {
+    pub fn new() -> State {
+        State { max: f32::new(HIDDEN), sum: 0.0f32 }
+    }
+}
+
+/// The online softmax: weights of the scores, the factor of what was summed before, whether that is not one in
+/// `rises[parity]`, and the state after this block.
+#[cube]
+pub(super) fn soften<F: Float>(
+    own: &Own,
+    parity: usize,
+    shared: &mut Staged<F>,
+    state: &mut State,
+    sizes: &Sizes,
+    #[comptime] form: Form,
+    #[comptime] units: Units,
+) {
+    let new_max = raised(&shared.scores, own, state.max, sizes, form, units);
+    let factor = max(state.max - new_max, MIN_EXPONENT).exp();
+    if new_max > state.max {
+        shared.rises[parity] = 1;
+    }
+    shared.factors[own_row(units)] = factor;
+    state.max = new_max;
+    let sum = weigh::<F>(&shared.scores, own, new_max, &mut shared.weights, sizes, form, units);
+    state.sum = state.sum * factor + sum;
+}
+
 /// The row of the cube this unit works on, with the others of its plane that share it.
 #[cube]
 pub(super) fn own_row(#[comptime] units: Units) -> usize {
@@ -27,7 +66,7 @@ pub(super) fn own_row(#[comptime] units: Units) -> usize {
 
 /// The maximum to weigh the own row's scores against: as it was, or the row's if that is more than the slack above.
 #[cube]
-pub(super) fn raised(
+fn raised(
     scores: &Shared<[f32]>,
     own: &Own,
     max_seen: f32,
@@ -47,14 +86,7 @@ pub(super) fn raised(
 
 /// `score`, or the score that stands for a key the query does not see.
 #[cube]
-pub(super) fn visible(
-    score: f32,
-    own: &Own,
-    line: usize,
-    key: usize,
-    sizes: &Sizes,
-    #[comptime] form: Form,
-) -> f32 {
+fn visible(score: f32, own: &Own, line: usize, key: usize, sizes: &Sizes, #[comptime] form: Form) -> f32 {
     let mut seen = own.key + key < sizes.lk as usize;
     if comptime!(form.window) {
         seen = seen && sees(own.row + line, own.key + key, sizes);
@@ -64,7 +96,7 @@ pub(super) fn visible(
 
 /// Writes the weights of this unit's share of its row, and returns their sum as f16 rounds them.
 #[cube]
-pub(super) fn weigh<F: Float>(
+fn weigh<F: Float>(
     scores: &Shared<[f32]>,
     own: &Own,
     max_seen: f32,
