@@ -1,4 +1,4 @@
-"""PyTorch's time for the fused elementwise operations, beside `target/release/kernels`. torch 2.15, 2 threads, f32."""
+"""PyTorch's time for the fused elementwise operations, beside `wan bench kernels`. torch 2.15, 2 threads, f32."""
 
 import json
 import time
