@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use wan_model::camera::CameraError;
 
 /// Every failure of this crate. The message names the file and, where there is one, the key; [`Self::hint`] says what
 /// to do about it.
@@ -63,6 +64,15 @@ pub enum ImportError {
     /// A finite weight that is infinite in the target dtype.
     #[error("{}: {key} holds a value beyond the range of {target}", path.display())]
     Overflow { path: PathBuf, key: String, target: &'static str },
+    /// An array of numbers of another shape or kind.
+    #[error("{}: {detail}", path.display())]
+    Array { path: PathBuf, detail: String },
+    /// A folder without a camera path.
+    #[error("{} holds neither poses.npy nor cameras.json", path.display())]
+    NoCamera { path: PathBuf },
+    /// A camera path the network cannot follow.
+    #[error("{}: {source}", path.display())]
+    Camera { path: PathBuf, source: CameraError },
     /// A token that the embedding does not have.
     #[error("token {id} is outside the vocabulary of {vocab}")]
     TokenId { id: u32, vocab: usize },
@@ -89,6 +99,9 @@ impl ImportError {
             Self::MissingComponent { flag, .. } => format!("give its path with {flag}"),
             Self::Mismatch { .. } => "take both from the same model".into(),
             Self::Conflict { .. } => "the configuration belongs to another checkpoint".into(),
+            Self::Array { .. } => "write it with numpy: np.save(file, array.astype(np.float32))".into(),
+            Self::NoCamera { .. } => "`wan camera make -o DIR` makes a camera path".into(),
+            Self::Camera { source, .. } => return source.hint(),
             _ => return None,
         };
         Some(hint)

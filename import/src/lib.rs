@@ -3,6 +3,7 @@
 //! A file is mapped, never read whole. [`Checkpoint::open`] finds the components of a model, [`Component`] says what
 //! they are and how they are configured, [`load_module`] fills a module with their tensors.
 
+mod camera;
 mod checkpoint;
 mod component;
 mod config;
@@ -16,6 +17,7 @@ mod load;
 mod locate;
 mod map;
 mod models;
+mod npy;
 mod pickle;
 mod safetensors;
 mod scheduler;
@@ -24,6 +26,7 @@ mod source;
 mod tokens;
 mod torch;
 
+pub use camera::{camera_files, read_camera};
 pub use checkpoint::{Checkpoint, Layout, Source};
 pub use component::Component;
 pub use detect::{DitFacts, DitVariant, Fingerprint, Kind};

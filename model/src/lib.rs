@@ -3,6 +3,7 @@
 //! Takes tensors and configurations, gives tensors: opens no file, prints nothing. Modules hold lazy parameters that
 //! `wan-import` fills.
 
+pub mod camera;
 mod config;
 pub mod dit;
 mod error;
