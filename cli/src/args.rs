@@ -1,8 +1,12 @@
 //! The command line's flags.
 
+mod camera;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+
+pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 
 use crate::{
     devices::{DeviceChoice, DeviceChoices},
@@ -26,6 +30,8 @@ pub enum Command {
     Generate(Box<GenerateArgs>),
     /// Say what a checkpoint is
     Inspect(InspectArgs),
+    /// Make camera paths and look at them
+    Camera(CameraArgs),
     /// List the devices of this machine
     Devices(DevicesArgs),
     /// Check this machine's kernels against their references

@@ -1,6 +1,7 @@
 //! One module per command.
 
 mod bench;
+mod camera;
 mod devices;
 mod doctor;
 pub mod generate;
@@ -18,6 +19,7 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
     match cli.command {
         Command::Generate(args) => generate::run(*args, cli.quiet, leave),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Camera(args) => camera::run(&args, cli.quiet),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),
         Command::Bench(args) => bench::run(&args, leave),

@@ -1,5 +1,6 @@
 //! The engine as the command sees it; the only file that reaches the libraries below.
 
+pub mod camera;
 mod dump;
 mod inspect;
 pub mod kernels;

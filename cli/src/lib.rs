@@ -4,6 +4,7 @@ pub mod args;
 pub mod commands;
 pub mod crash;
 pub mod devices;
+mod drawing;
 pub mod engine;
 mod failure;
 pub mod interrupt;

@@ -52,6 +52,7 @@ impl CameraError {
                 )
             }
             Self::TooShort { .. } => "one pose for each frame, 4n+1 of them".into(),
+            Self::TooLong { .. } => format!("use at most {MAX_POSES} frames"),
             Self::ActionsTooShort { .. } => "one row of W, A, S, D for each pose".into(),
             Self::Motion { .. } => {
                 "write moves such as \"forward 2, left 30deg, up 10deg\", or keys such as \"w-3,iw-1,none-5\""
