@@ -175,6 +175,7 @@ fn what_cannot_be_made_is_refused() {
         &["`jump` (character 12): expected forward"],
     );
     assert_refused(&make(&["w-3,q-2"]), 2, &["`q-2` (character 5): the keys are", "w-3,iw-1"]);
+    assert_refused(&make(&["--frames", "5", "w-6"]), 2, &["take 9 frames, more than the 5", "--frames 9"]);
     assert_refused(&make(&["--frames", "0", "w-3"]), 2, &["--frames"]);
     assert!(entries(folder).is_empty());
     good(&make(&["w-9"]));

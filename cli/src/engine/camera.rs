@@ -49,15 +49,21 @@ pub struct Turn {
 /// The path a line of words or keys describes, with the lens of the published examples.
 ///
 /// # Errors
-/// Text that cannot be read, words without a number of frames, fewer than 5 frames and absurdly many.
+/// Text that cannot be read, words without a number of frames, fewer frames than the keys take, fewer than 5 and
+/// absurdly many.
 pub fn make(motion: &str, frames: Option<usize>) -> Result<CameraPath, EngineError> {
     let motion: Motion = motion.parse().map_err(usage)?;
-    let frames = frames.or(motion.frames()).ok_or_else(|| EngineError {
-        message: "words do not say how many frames they take".to_owned(),
-        hint: Some("add --frames, for example --frames 81".to_owned()),
-        usage: true,
-        interrupted: false,
-    })?;
+    let frames = match (frames, motion.frames()) {
+        (Some(asked), Some(taken)) if asked < taken => {
+            let message = format!("the keys take {taken} frames, more than the {asked} asked for");
+            return Err(refused(message, format!("leave --frames out, or use --frames {taken}")));
+        }
+        (Some(frames), _) | (None, Some(frames)) => frames,
+        (None, None) => {
+            let message = "words do not say how many frames they take".to_owned();
+            return Err(refused(message, "add --frames, for example --frames 81".to_owned()));
+        }
+    };
     if frames > MAX_POSES {
         return Err(usage(CameraError::TooLong { poses: frames }));
     }
@@ -74,6 +80,10 @@ pub fn make(motion: &str, frames: Option<usize>) -> Result<CameraPath, EngineErr
 /// Reads a folder or a `cameras.json`.
 pub fn read(path: &Path) -> Result<CameraPath, EngineError> {
     Ok(wan_import::read_camera(path).map_err(PipelineError::from)?)
+}
+
+fn refused(message: String, hint: String) -> EngineError {
+    EngineError { message, hint: Some(hint), usage: true, interrupted: false }
 }
 
 fn usage(error: CameraError) -> EngineError {

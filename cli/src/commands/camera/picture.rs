@@ -12,6 +12,9 @@ const MARGIN: f64 = 40.0;
 /// Pixels of a viewing direction that lies in the picture's plane.
 const ARROW: f64 = 26.0;
 
+/// Pixels between a view's edge and what is drawn.
+const FREE: f64 = 6.0;
+
 /// How many viewing directions are drawn, and how many points of the path.
 const ARROWS: usize = 24;
 const POINTS: usize = 2000;
@@ -49,7 +52,7 @@ const VIEWS: [View; 2] = [
 pub fn draw(poses: &[Pose]) -> Picture {
     let poses = relative_to_first(poses);
     let extent = VIEWS.iter().map(|view| extent(&bounds(view, &poses))).fold(0.0, f64::max);
-    let scale = if extent > 0.0 { (SIDE - 2.0 * ARROW) / extent } else { 0.0 };
+    let scale = if extent > 0.0 { (SIDE - 2.0 * (ARROW + FREE)) / extent } else { 0.0 };
     let bar = (extent > 0.0).then(|| round_length(extent / 4.0));
     let mut shapes = Vec::new();
     for view in VIEWS {
