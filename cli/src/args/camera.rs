@@ -23,7 +23,7 @@ pub enum CameraCommand {
 const MAKE_EXAMPLE: &str = "\
 Words: forward, back, left, right, up or down with a distance moves along the camera's axes; left, right, up or down \
 with degrees turns it. The moves share the frames at one pace, at which a distance of 1 takes as long as 40deg. \
-Distances count against the longest step of the path only: twice the path in as many frames is the same video.
+The network sees distances against the longest step of the path only.
 
 Keys: w a s d walk 0.05 a frame, i k look up and down and j l left and right by 2 degrees a frame, none stands still; \
 each piece is keys-frames.

@@ -57,10 +57,8 @@ pub fn directions_and_keys(
     let steps = single(steps);
     let mut values = Vec::with_capacity(dims.iter().product());
     directions.pack_turned(&mut values, &steps);
-    for key in 0..4 {
-        let held = |frame: usize| actions[frame * Strides::VAE_2_1.temporal][key];
-        directions.pack(&mut values, steps.len(), |frame, _| held(frame));
-    }
+    let held: Vec<[f32; 4]> = actions.iter().step_by(Strides::VAE_2_1.temporal).copied().collect();
+    (0..4).for_each(|key| directions.pack(&mut values, steps.len(), |frame, _| held[frame][key]));
     Ok(Tensor::from_data(TensorData::new(values, dims), device))
 }
 
