@@ -1,0 +1,9 @@
+//! The CLIP image encoder behind Wan 2.1's image-to-video tasks.
+
+mod block;
+mod config;
+mod vision;
+
+pub use block::{ClipBlock, ClipNorm};
+pub use config::{ClipActivation, ClipVisionConfig};
+pub use vision::ClipVision;
