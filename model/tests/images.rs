@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use testkit::{Golden, relative_l2};
 use wan_model::image::{Filter, Picture, PictureError, Planes, clip_planes, clip_planes_diffusers};
 
-/// Torch and we round the same f32 operations, but may fuse other pairs of them: some units in the last place of
-/// values near 1, and of a position some hundred pixels in.
-const TORCH: f32 = 1e-5;
+/// Torch and we do the same f32 operations, but it fuses some pairs of them: some units in the last place of values
+/// near 1.
+const TORCH: f32 = 2e-6;
 /// The same steps on the same bytes: one rounding of the last division.
 const NORMALISED: f32 = 5e-7;
 
@@ -40,7 +40,7 @@ fn assert_planes(what: &str, planes: &Planes, golden: &Golden, bound: f32) {
 fn eight_bit_resizing_is_pillows_to_the_bit() {
     let golden = Golden::load("images");
     for (filter, prefix) in [(Filter::Bicubic, "bicubic."), (Filter::Lanczos, "lanczos.")] {
-        assert_eq!(golden.keys(prefix).count(), 9);
+        assert_eq!(golden.keys(prefix).count(), 12);
         for key in golden.keys(prefix) {
             let (name, height, width) = target(key);
             let resized = picture(&golden, name).resized(height, width, filter).unwrap();
@@ -55,7 +55,7 @@ fn eight_bit_resizing_is_pillows_to_the_bit() {
 #[test]
 fn planes_are_resized_as_torch_does() {
     let golden = Golden::load("images");
-    assert_eq!(golden.keys("torch.").count(), 9);
+    assert_eq!(golden.keys("torch.").count(), 12);
     for key in golden.keys("torch.") {
         let (name, height, width) = target(key);
         let planes = picture(&golden, name).planes().resized(height, width).unwrap();
@@ -128,11 +128,13 @@ fn what_is_no_picture_is_refused() {
 /// A strip a million times as long as wide would be gigabytes at full length.
 #[test]
 fn extreme_proportions_cost_only_the_part_that_is_seen() {
-    let strip = Picture::new(1, 1_000_000, vec![128; 3_000_000]).unwrap();
-    let seen = clip_planes_diffusers(&strip, 224).unwrap();
-    assert_eq!((seen.height(), seen.width()), (224, 224));
-    let whole = clip_planes(&strip.planes(), 224).unwrap();
-    assert_eq!(whole.values().len(), 3 * 224 * 224);
+    for (height, width) in [(1, 1_000_000), (1_000_000, 1)] {
+        let strip = Picture::new(height, width, vec![128; 3_000_000]).unwrap();
+        let seen = clip_planes_diffusers(&strip, 224).unwrap();
+        assert_eq!((seen.height(), seen.width()), (224, 224));
+        let whole = clip_planes(&strip.planes(), 224).unwrap();
+        assert_eq!(whole.values().len(), 3 * 224 * 224);
+    }
 }
 
 proptest! {

@@ -15,7 +15,7 @@ from common import save
 torch.set_num_threads(1)
 CLIP_SIZE = 28
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
-SIZES = {"wide": [(11, 19), (46, 50), (3, 5), (23, 90), (7, 37), (64, 16), (23, 37)], "strip": [(3, 224), (2, 640)]}
+SIZES = {"wide": [(11, 19), (46, 50), (3, 5), (23, 90), (7, 37), (64, 16), (23, 37), (9, 40), (9, 31), (9, 30)], "strip": [(3, 224), (2, 640)]}
 
 
 def picture(seed, height, width):

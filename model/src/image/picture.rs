@@ -1,6 +1,9 @@
 //! Pictures of 8-bit pixels.
 
-use super::{Filter, Planes, resample::Scale};
+use super::{
+    Filter, Planes,
+    resample::{Scale, resample},
+};
 
 /// An RGB picture of 8 bits per channel with at least one pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +52,8 @@ impl Picture {
     /// [`PictureError::Empty`] for a size of zero.
     pub fn resized(&self, height: usize, width: usize, filter: Filter) -> Result<Self, PictureError> {
         check_sides(height, width)?;
-        Ok(self.window([Scale::whole(self.height, height), Scale::whole(self.width, width)], filter))
+        let scales = [Scale::whole(self.height, height), Scale::whole(self.width, width)];
+        Ok(Self { height, width, pixels: resample(&self.pixels, &scales, filter) })
     }
 
     /// The middle `side` x `side` pixels after the shorter side became `side`; the rest is never made.
@@ -61,14 +65,7 @@ impl Picture {
             let first = (to - side) / 2;
             Scale { part: first..first + side, ..Scale::whole(from, to) }
         });
-        Ok(self.window(scales, filter))
-    }
-
-    /// Rows and columns by a scale each, columns first, as the reference rounds.
-    fn window(&self, [rows, columns]: [Scale; 2], filter: Filter) -> Self {
-        let (height, width) = (rows.part.len(), columns.part.len());
-        let wide = columns.resample(&self.pixels, 3, filter);
-        Self { height, width, pixels: rows.resample(&wide, width * 3, filter) }
+        Ok(Self { height: side, width: side, pixels: resample(&self.pixels, &scales, filter) })
     }
 
     /// The middle `height` x `width` pixels, or all of a side that is no longer than that.
