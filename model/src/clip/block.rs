@@ -15,7 +15,7 @@ use crate::{Linear, param::param};
 
 /// Attention among the tokens of a picture, then the feed-forward.
 #[derive(Module, Debug)]
-pub struct ClipBlock {
+pub(super) struct ClipBlock {
     norm1: ClipNorm,
     attn: Attention,
     norm2: ClipNorm,
@@ -24,7 +24,7 @@ pub struct ClipBlock {
 
 impl ClipBlock {
     /// A block without memory until loaded.
-    pub fn new(config: &ClipVisionConfig, device: &Device) -> Self {
+    pub(super) fn new(config: &ClipVisionConfig, device: &Device) -> Self {
         Self {
             norm1: ClipNorm::new(config, device),
             attn: Attention::new(config, device),
@@ -34,7 +34,7 @@ impl ClipBlock {
     }
 
     /// `[b, tokens, width]` f32 to the same.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let x = x.clone() + self.attn.forward(self.norm1.forward(x));
         x.clone() + self.mlp.forward(self.norm2.forward(x))
     }
@@ -42,7 +42,7 @@ impl ClipBlock {
 
 /// Layer norm with learned scale and shift.
 #[derive(Module, Debug)]
-pub struct ClipNorm {
+pub(super) struct ClipNorm {
     weight: Param<Tensor<1>>,
     bias: Param<Tensor<1>>,
     #[module(skip)]
@@ -51,12 +51,12 @@ pub struct ClipNorm {
 
 impl ClipNorm {
     /// A norm without memory until loaded.
-    pub fn new(config: &ClipVisionConfig, device: &Device) -> Self {
+    pub(super) fn new(config: &ClipVisionConfig, device: &Device) -> Self {
         Self { weight: param([config.width], device), bias: param([config.width], device), eps: config.eps }
     }
 
     /// `[b, tokens, width]` f32 to the same.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let row = |v: &Param<Tensor<1>>| v.val().cast(DType::F32).reshape([1, 1, -1]);
         norm_modulate(x, row(&self.weight) - 1.0, row(&self.bias), self.eps)
     }

@@ -4,6 +4,5 @@ mod block;
 mod config;
 mod vision;
 
-pub use block::{ClipBlock, ClipNorm};
 pub use config::{ClipActivation, ClipVisionConfig};
 pub use vision::ClipVision;

@@ -6,7 +6,10 @@ use burn::{
     tensor::DType,
 };
 
-use super::{ClipBlock, ClipNorm, ClipVisionConfig};
+use super::{
+    ClipVisionConfig,
+    block::{ClipBlock, ClipNorm},
+};
 use crate::param::param;
 
 /// A vision transformer up to the input of its last block, which is what Wan attends to.

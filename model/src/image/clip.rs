@@ -4,7 +4,7 @@ use super::{Filter, Picture, PictureError, Planes};
 
 /// Of each channel, over the pictures CLIP was trained on.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// As the official code: all of the picture, from -1 to 1, squeezed into `size` x `size` pixels and normalised.
 ///
