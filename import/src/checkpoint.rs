@@ -22,6 +22,16 @@ pub struct Source {
     pub tokenizer: Option<PathBuf>,
 }
 
+impl Source {
+    /// The image encoder that some models have: `given`, or the one in the model's folder.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`], for this one component.
+    pub fn image_encoder(&self, given: Option<&Path>) -> Result<Component, ImportError> {
+        find(&IMAGE_ENCODER, layout(self)?, self.model.as_deref(), given)
+    }
+}
+
 /// How a model's folder is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -150,6 +160,15 @@ const TEXT_ENCODER: Part = Part {
     file: locate::OFFICIAL_TEXT_ENCODER,
     official: locate::official_text_encoder,
     accepts: |kind| matches!(kind, Kind::Umt5),
+};
+const IMAGE_ENCODER: Part = Part {
+    name: "image encoder",
+    expected: component::IMAGE_ENCODER,
+    flag: "--image-encoder",
+    folder: "image_encoder",
+    file: locate::OFFICIAL_IMAGE_ENCODER,
+    official: locate::official_image_encoder,
+    accepts: |kind| matches!(kind, Kind::Clip),
 };
 
 fn layout(source: &Source) -> Result<Layout, ImportError> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use wan_model::{VaeConfig, WanConfig, text::Umt5Config};
+use wan_model::{ClipVisionConfig, VaeConfig, WanConfig, text::Umt5Config};
 
 use crate::{
     Fingerprint, ImportError, KeyTable, Kind, TensorSource, TokenTable,
@@ -18,6 +18,7 @@ use crate::{
 pub(crate) const DIT: &str = "a Wan transformer";
 pub(crate) const VAE: &str = "a Wan VAE";
 pub(crate) const TEXT_ENCODER: &str = "a umT5 text encoder";
+pub(crate) const IMAGE_ENCODER: &str = "a CLIP image encoder";
 
 /// An opened component: mapped, recognised, nothing loaded yet.
 #[derive(Clone, Debug)]
@@ -107,6 +108,18 @@ impl Component {
         }
     }
 
+    /// The configuration of an image encoder. No shape shows its heads: without a configuration they have the
+    /// released encoder's width, 80.
+    ///
+    /// # Errors
+    /// As [`Self::text_config`].
+    pub fn clip_config(&self) -> Result<ClipVisionConfig, ImportError> {
+        let Fingerprint { kind: Kind::Clip, naming, prefix, .. } = &self.fingerprint else {
+            return Err(self.wrong(IMAGE_ENCODER));
+        };
+        config::clip(&*self.source, *naming, prefix, &self.settings())
+    }
+
     /// The key table for the transformer's module.
     pub fn dit_keys(&self) -> KeyTable {
         KeyTable::dit(self.fingerprint.naming, &self.fingerprint.prefix)
@@ -115,6 +128,11 @@ impl Component {
     /// The key table for the text encoder's module.
     pub fn umt5_keys(&self) -> KeyTable {
         KeyTable::umt5(self.fingerprint.naming)
+    }
+
+    /// The key table for the image encoder's module.
+    pub fn clip_keys(&self, config: &ClipVisionConfig) -> KeyTable {
+        KeyTable::clip(self.fingerprint.naming, &self.fingerprint.prefix, config.layers)
     }
 
     /// The key table for the autoencoder's encoder module.

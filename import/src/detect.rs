@@ -16,7 +16,7 @@ pub struct Fingerprint {
     pub kind: Kind,
     /// Whose names its keys are.
     pub naming: Naming,
-    /// What stands before every key, if anything.
+    /// What stands before every key of the network, if anything.
     pub prefix: String,
     /// The tensors that gave it away.
     pub evidence: Vec<String>,
@@ -126,7 +126,8 @@ enum Found {
     Vae21(Naming),
     Vae22(Naming),
     Umt5(Naming),
-    Clip(Naming),
+    /// Behind a prefix of its own.
+    Clip(Naming, &'static str),
 }
 
 const fn sign(key: &'static str, what: &'static str, found: Found) -> Sign {
@@ -162,11 +163,16 @@ const SIGNS: &[Sign] = &[
         "T5 encoder, transformers names",
         Found::Umt5(Naming::Diffusers),
     ),
-    sign("visual.patch_embedding.weight", "CLIP image encoder", Found::Clip(Naming::Official)),
+    sign("visual.patch_embedding.weight", "CLIP image encoder", Found::Clip(Naming::Official, "visual.")),
     sign(
-        "vision_model.embeddings.patch_embedding.weight",
-        "CLIP image encoder",
-        Found::Clip(Naming::Diffusers),
+        "vision_model.embeddings.class_embedding",
+        "CLIP image encoder, transformers names",
+        Found::Clip(Naming::Diffusers, "vision_model."),
+    ),
+    sign(
+        "embeddings.class_embedding",
+        "CLIP image encoder, names of transformers from version 5 on",
+        Found::Clip(Naming::Diffusers, ""),
     ),
 ];
 
@@ -210,12 +216,12 @@ impl Fingerprint {
         prefix: &str,
         mut evidence: Vec<String>,
     ) -> Result<Self, ImportError> {
-        let (kind, naming) = match found {
-            Found::Dit(naming) => (Kind::Dit(dit(source, naming, prefix, &mut evidence)?), naming),
-            Found::Umt5(naming) => (umt5(source, naming, &mut evidence)?, naming),
-            Found::Vae21(naming) => (Kind::Vae21, naming),
-            Found::Vae22(naming) => (Kind::Vae22, naming),
-            Found::Clip(naming) => (Kind::Clip, naming),
+        let (kind, naming, prefix) = match found {
+            Found::Dit(naming) => (Kind::Dit(dit(source, naming, prefix, &mut evidence)?), naming, prefix),
+            Found::Umt5(naming) => (umt5(source, naming, &mut evidence)?, naming, prefix),
+            Found::Vae21(naming) => (Kind::Vae21, naming, prefix),
+            Found::Vae22(naming) => (Kind::Vae22, naming, prefix),
+            Found::Clip(naming, prefix) => (Kind::Clip, naming, prefix),
         };
         Ok(Self { kind, naming, prefix: prefix.to_owned(), evidence })
     }
@@ -226,7 +232,9 @@ impl Fingerprint {
     /// [`ImportError::NotRunnable`], naming the network and `source`'s file.
     pub fn check_runnable(&self, source: &dyn TensorSource) -> Result<(), ImportError> {
         match &self.kind {
-            Kind::Dit(DitFacts { variant: DitVariant::T2v, .. }) | Kind::Vae21 | Kind::Umt5 => Ok(()),
+            Kind::Dit(DitFacts { variant: DitVariant::T2v, .. }) | Kind::Vae21 | Kind::Umt5 | Kind::Clip => {
+                Ok(())
+            }
             other => {
                 let what = format!("{other} ({})", self.evidence.join("; "));
                 Err(ImportError::NotRunnable { path: source.path().to_owned(), what })

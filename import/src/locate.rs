@@ -33,6 +33,13 @@ pub(crate) fn official_vae(root: &Path) -> Option<PathBuf> {
     names.iter().map(|name| root.join(name)).find(|path| path.is_file())
 }
 
+/// The image encoder at the root of the authors' folder.
+pub(crate) fn official_image_encoder(root: &Path) -> Option<PathBuf> {
+    let usual = Some(root.join(OFFICIAL_IMAGE_ENCODER)).filter(|path| path.is_file());
+    usual.or_else(|| only(root, "models_clip", ".pth")).or_else(|| only(root, "models_clip", ".safetensors"))
+}
+
+pub(crate) const OFFICIAL_IMAGE_ENCODER: &str = "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth";
 pub(crate) const OFFICIAL_TEXT_ENCODER: &str = "models_t5_umt5-xxl-enc-bf16.pth";
 pub(crate) const OFFICIAL_VAE: &str = "Wan2.1_VAE.pth";
 

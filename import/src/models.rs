@@ -2,12 +2,12 @@
 
 use burn::prelude::*;
 use wan_model::{
-    VaeDecoder, WanTransformer,
+    ClipVision, VaeDecoder, WanTransformer,
     text::{Tokenizer, Umt5Block, Umt5Config, Umt5Encoder, Umt5Norm},
 };
 
 use crate::{
-    Checkpoint, DtypePolicy, ImportError, KeyTable, TensorSource,
+    Checkpoint, Component, DtypePolicy, ImportError, KeyTable, TensorSource,
     load::{check_module, load_module, load_part},
 };
 
@@ -62,6 +62,18 @@ impl Checkpoint {
         }
         let json = std::fs::read(path).map_err(io)?;
         Tokenizer::from_json(&json).map_err(|error| ImportError::config(path, error.to_string()))
+    }
+}
+
+impl Component {
+    /// The image encoder on `device`, its weights in the policy's dtype.
+    ///
+    /// # Errors
+    /// As [`Self::clip_config`] and [`load_module`].
+    pub fn load_clip_vision(&self, policy: &DtypePolicy, device: &Device) -> Result<ClipVision, ImportError> {
+        let config = self.clip_config()?;
+        let keys = self.clip_keys(&config);
+        load_module(ClipVision::new(&config, device), &*self.source, &keys, policy, device)
     }
 }
 

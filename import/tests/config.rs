@@ -5,12 +5,13 @@ mod support;
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use support::{Shapes, wan};
+use support::{Shapes, clip, wan};
 use testkit::Golden;
 use wan_import::{
     Component, Fingerprint, ImportError,
     Naming::{Diffusers, Official},
 };
+use wan_model::{ClipActivation, ClipVisionConfig};
 
 fn component(shapes: Shapes, config: Option<&str>) -> Component {
     let fingerprint = Fingerprint::of(&shapes).unwrap();
@@ -46,6 +47,65 @@ fn released_networks_have_their_published_dimensions() {
         assert!(component(swapped, None).vae_config().is_err());
         assert!(component(wan::umt5(naming), None).vae_config().is_err());
     }
+}
+
+#[test]
+fn the_released_image_encoder_has_its_published_dimensions() {
+    let config = component(clip::shapes(Official), None).clip_config().unwrap();
+    assert_eq!(config, ClipVisionConfig::vit_h_14());
+    let (full, diffusers) = (
+        r#"{"hidden_size":1280,"image_size":224,"patch_size":14,"num_hidden_layers":32,"intermediate_size":5120,
+            "num_attention_heads":16,"hidden_act":"gelu","layer_norm_eps":1e-5}"#,
+        ClipVisionConfig { fused_qkv: false, ..ClipVisionConfig::vit_h_14() },
+    );
+    for shapes in [clip::shapes(Diffusers), clip::unprefixed()] {
+        assert_eq!(component(shapes, Some(full)).clip_config().unwrap(), diffusers);
+    }
+    let bare = component(clip::unprefixed(), Some("{}")).clip_config().unwrap();
+    assert_eq!((bare.activation, bare.heads), (ClipActivation::QuickGelu, 16));
+    let with = |config: &str| component(clip::unprefixed(), Some(config)).clip_config();
+    assert_eq!(with(r#"{"num_attention_heads":20,"layer_norm_eps":1e-6}"#).unwrap().eps, 1e-6);
+    for wrong in [
+        "\"num_attention_heads\":7",
+        "\"num_attention_heads\":0",
+        "\"image_size\":336",
+        "\"hidden_size\":1024",
+        "\"num_hidden_layers\":24",
+    ] {
+        let result = with(&format!("{{{wrong}}}"));
+        assert!(matches!(result, Err(ImportError::Conflict { .. })), "{wrong}");
+    }
+    for wrong in ["\"hidden_act\":\"relu\"", "\"hidden_act\":3", "\"layer_norm_eps\":0"] {
+        let error = with(&format!("{{{wrong}}}")).unwrap_err();
+        assert!(matches!(error, ImportError::Config { .. }), "{wrong}: {error}");
+    }
+}
+
+/// Changes one shape of the released image encoder and gives the error.
+fn clip_error(key: &str, shape: &[usize]) -> ImportError {
+    let mut shapes = clip::unprefixed();
+    shapes.0.get_mut(key).unwrap().shape = shape.into();
+    component(shapes, None).clip_config().unwrap_err()
+}
+
+#[test]
+fn image_encoders_that_cannot_be_are_refused() {
+    let (patch, position) = ("embeddings.patch_embedding.weight", "embeddings.position_embedding.weight");
+    for (key, shape, said) in [
+        (patch, &[1280, 4, 14, 14][..], "three channels"),
+        (patch, &[1280, 3, 14, 16], "14x16 pixels"),
+        (patch, &[1024, 3, 14, 14], "heads of 80 do not divide a width of 1024"),
+        (position, &[256, 1280], "256 positions"),
+        (position, &[1, 1280], "1 positions"),
+    ] {
+        let error = clip_error(key, shape).to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(matches!(clip_error(position, &[257]), ImportError::Shape { .. }));
+    let mut cut = clip::unprefixed();
+    cut.0.retain(|name, _| !name.contains("mlp"));
+    let error = component(cut, None).clip_config().unwrap_err();
+    assert!(matches!(error, ImportError::MissingTensors { .. }), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Shapes, wan};
+use support::{Shapes, clip, wan};
 use wan_import::{
     DitVariant, Fingerprint, ImportError, KeyTable, Kind,
     Naming::{Diffusers, Official},
@@ -34,6 +34,9 @@ fn the_key_lists_have_the_published_number_of_parameters() {
         assert_eq!(wan::umt5(naming).elements(), 5_680_910_336);
         assert_eq!(wan::vae(naming).elements(), 126_892_531);
     }
+    assert_eq!(clip::shapes(Official).elements(), 632_076_800);
+    // Without the projection to text.
+    assert_eq!(clip::shapes(Diffusers).elements(), 632_076_800 - 1280 * 1024);
 }
 
 #[test]
@@ -93,6 +96,26 @@ fn text_encoder_and_vae_tables_cover_both_namings() {
 }
 
 #[test]
+fn image_encoder_tables_cover_every_naming() {
+    // The last block and what follows it are not part of the module.
+    let (paths, mut file) = (clip::paths(Official), clip::shapes(Official));
+    file.add("textual.token_embedding.weight", &[1]);
+    file.add("log_scale", &[]);
+    assert_covers(&KeyTable::clip(Official, "visual.", 32), &paths, &file, 12 + 3 + 2);
+    let (paths, mut file) = (clip::paths(Diffusers), clip::shapes(Diffusers));
+    file.add("vision_model.embeddings.position_ids", &[1, 257]);
+    file.add("visual_projection.weight", &[1024, 1280]);
+    assert_covers(&KeyTable::clip(Diffusers, "vision_model.", 32), &paths, &file, 16 + 2 + 2);
+    assert_covers(&KeyTable::clip(Diffusers, "", 32), &paths, &clip::unprefixed(), 16 + 2);
+    let table = KeyTable::clip(Official, "visual.", 32);
+    assert!(!table.allows_unused("visual.transformer.3.norm1.weight"));
+    let table = KeyTable::clip(Diffusers, "", 32);
+    assert_eq!(table.file_key("blocks.3.attn.qkv.1.bias").unwrap(), "encoder.layers.3.self_attn.k_proj.bias");
+    assert_eq!(table.file_key("blocks.3.attn.qkv.2.bias").unwrap(), "encoder.layers.3.self_attn.v_proj.bias");
+    assert_eq!(table.file_key("blocks.3.mlp.linear2.bias").unwrap(), "encoder.layers.3.mlp.fc2.bias");
+}
+
+#[test]
 fn transformers_are_recognised() {
     for naming in [Official, Diffusers] {
         for prefix in ["", "diffusion_model.", "model.diffusion_model."] {
@@ -145,11 +168,16 @@ fn text_encoders_vaes_and_clip_are_recognised() {
         assert_eq!((found.kind, found.naming), (Kind::Umt5, naming));
         let found = Fingerprint::of(&wan::vae(naming)).unwrap();
         assert_eq!((found.kind, found.naming), (Kind::Vae21, naming));
+        let found = Fingerprint::of(&clip::shapes(naming)).unwrap();
+        let prefix = if naming == Official { "visual." } else { "vision_model." };
+        assert_eq!((&found.kind, found.naming, found.prefix.as_str()), (&Kind::Clip, naming, prefix));
+        found.check_runnable(&clip::shapes(naming)).unwrap();
     }
+    let found = Fingerprint::of(&clip::unprefixed()).unwrap();
+    assert_eq!((found.kind, found.naming, found.prefix.as_str()), (Kind::Clip, Diffusers, ""));
     for (key, kind) in [
         ("encoder.downsamples.0.downsamples.0.residual.0.gamma", Kind::Vae22),
         ("encoder.down_blocks.0.resnets.0.norm1.gamma", Kind::Vae22),
-        ("visual.patch_embedding.weight", Kind::Clip),
     ] {
         let mut file = Shapes::default();
         file.add(key, &[160, 1, 1, 1]);

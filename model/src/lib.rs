@@ -1,13 +1,15 @@
-//! The Wan networks: diffusion transformer, umT5 text encoder, causal video VAE, schedulers.
+//! The Wan networks: diffusion transformer, umT5 text encoder, CLIP image encoder, causal video VAE, schedulers.
 //!
 //! Takes tensors and configurations, gives tensors: opens no file, prints nothing. Modules hold lazy parameters that
 //! `wan-import` fills.
 
 pub mod camera;
+pub mod clip;
 mod config;
 pub mod dit;
 mod error;
 mod guidance;
+pub mod image;
 mod latent;
 mod linear;
 mod noise;
@@ -16,6 +18,7 @@ mod scheduler;
 pub mod text;
 mod vae;
 
+pub use clip::{ClipActivation, ClipVision, ClipVisionConfig};
 pub use config::{ModelKind, SamplingDefaults, WanConfig};
 pub use dit::WanTransformer;
 pub use error::ModelError;

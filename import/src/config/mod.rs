@@ -1,5 +1,6 @@
 //! Configurations of the networks: read from shapes, completed from and checked against `config.json`.
 
+mod clip;
 mod dit;
 mod umt5;
 mod vae;
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use crate::{ImportError, KeyTable, TensorSource};
 
+pub(crate) use clip::clip;
 pub(crate) use dit::{dit, heads};
 pub(crate) use umt5::umt5;
 pub(crate) use vae::vae;

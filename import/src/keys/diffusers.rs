@@ -1,4 +1,4 @@
-//! The names of the diffusers library, and of transformers for the text encoder.
+//! The names of the diffusers library, and of transformers for the text and image encoders.
 
 pub(super) const DIT: &[(&str, &str)] = &[
     ("text_embedding.linear1.*", "condition_embedder.text_embedder.linear_1.*"),
@@ -39,6 +39,26 @@ pub(super) const UMT5: &[(&str, &str)] = &[
 /// The token embedding under either of its names, and the tokenizer that some repackagings put beside it.
 pub(super) const UMT5_UNUSED: &[&str] = &[UMT5_TOKENS[0], UMT5_TOKENS[1], "spiece_model"];
 pub(super) const UMT5_TOKENS: &[&str] = &["shared.weight", "encoder.embed_tokens.weight"];
+
+pub(super) const CLIP: &[(&str, &str)] = &[
+    ("embed.patch", "embeddings.patch_embedding.weight"),
+    ("embed.class", "embeddings.class_embedding"),
+    ("embed.position", "embeddings.position_embedding.weight"),
+    // The library's own spelling.
+    ("pre_norm.*", "pre_layrnorm.*"),
+    ("blocks.#.attn.qkv.0.*", "encoder.layers.#.self_attn.q_proj.*"),
+    ("blocks.#.attn.qkv.1.*", "encoder.layers.#.self_attn.k_proj.*"),
+    ("blocks.#.attn.qkv.2.*", "encoder.layers.#.self_attn.v_proj.*"),
+    ("blocks.#.attn.proj.*", "encoder.layers.#.self_attn.out_proj.*"),
+    ("blocks.#.mlp.linear1.*", "encoder.layers.#.mlp.fc1.*"),
+    ("blocks.#.mlp.linear2.*", "encoder.layers.#.mlp.fc2.*"),
+    ("blocks.#.norm1.*", "encoder.layers.#.layer_norm1.*"),
+    ("blocks.#.norm2.*", "encoder.layers.#.layer_norm2.*"),
+];
+pub(super) const CLIP_BLOCKS: &str = "encoder.layers";
+/// The projection into the space shared with text, and the row of indices that old versions wrote.
+pub(super) const CLIP_UNUSED: &[&str] =
+    &["post_layernorm.*", "visual_projection.*", "embeddings.position_ids"];
 
 pub(super) const VAE_ENCODER: &[(&str, &str)] = &[
     ("conv_in.*", "encoder.conv_in.*"),

@@ -6,8 +6,8 @@
 mod diffusers;
 mod official;
 
-/// Whose names a file uses. For the text encoder `Diffusers` means the names of its folder there, which are those of
-/// Hugging Face transformers.
+/// Whose names a file uses. For the text and image encoders `Diffusers` means the names of their folders there, which
+/// are those of Hugging Face transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
     /// The names of the authors' own code; single-file repackagings keep them.
@@ -46,6 +46,18 @@ impl KeyTable {
             Naming::Official => Self::custom(official::UMT5, official::UMT5_UNUSED),
             Naming::Diffusers => Self::custom(diffusers::UMT5, diffusers::UMT5_UNUSED),
         }
+    }
+
+    /// The image encoder of `layers` blocks, behind `prefix`. Its last block is not part of the module.
+    pub fn clip(naming: Naming, prefix: &str, layers: usize) -> Self {
+        let (rules, unused, blocks) = match naming {
+            Naming::Official => (official::CLIP, official::CLIP_UNUSED, official::CLIP_BLOCKS),
+            Naming::Diffusers => (diffusers::CLIP, diffusers::CLIP_UNUSED, diffusers::CLIP_BLOCKS),
+        };
+        let last = layers.checked_sub(1).map(|last| format!("{blocks}.{last}.*"));
+        let mut table = Self { prefix: prefix.into(), ..Self::custom(rules, unused) };
+        table.allowed_unused.extend(last);
+        table
     }
 
     /// The encoder half of the video autoencoder, with the 1x1x1 convolution that follows it.

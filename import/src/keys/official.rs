@@ -49,6 +49,22 @@ pub(super) const VAE_DECODER: &[(&str, &str)] = &[
 ];
 pub(super) const VAE_DECODER_KEYS: &[&str] = &["decoder.*", "conv2.*"];
 
+/// Behind the prefix of the image half; the text half stands behind another.
+pub(super) const CLIP: &[(&str, &str)] = &[
+    ("embed.patch", "patch_embedding.weight"),
+    ("embed.class", "cls_embedding"),
+    ("embed.position", "pos_embedding"),
+    ("pre_norm.*", "pre_norm.*"),
+    ("blocks.#.attn.qkv.0.*", "transformer.#.attn.to_qkv.*"),
+    ("blocks.#.attn.proj.*", "transformer.#.attn.proj.*"),
+    ("blocks.#.mlp.linear1.*", "transformer.#.mlp.0.*"),
+    ("blocks.#.mlp.linear2.*", "transformer.#.mlp.2.*"),
+    ("blocks.#.norm1.*", "transformer.#.norm1.*"),
+    ("blocks.#.norm2.*", "transformer.#.norm2.*"),
+];
+pub(super) const CLIP_BLOCKS: &str = "transformer";
+pub(super) const CLIP_UNUSED: &[&str] = &["post_norm.*", "head"];
+
 /// What residual blocks, attention and resampling hold.
 pub(super) const VAE_PARTS: &[(&str, &str)] = &[
     ("norm1.gamma", "residual.0.gamma"),

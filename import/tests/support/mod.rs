@@ -1,6 +1,7 @@
 //! Files and sources that the tests make up.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod clip;
 pub mod wan;
 
 use std::{
