@@ -73,6 +73,11 @@ fn dimensions(component: &Component) -> Result<Value, ImportError> {
             json!({"base_dim": d.base_dim, "z_dim": d.z_dim, "dim_mult": d.dim_mult,
                    "num_res_blocks": d.num_res_blocks, "temporal_down": d.temporal_down})
         }
-        Kind::Vae22 | Kind::Clip => Value::Null,
+        Kind::Clip => {
+            let d = component.clip_config()?;
+            json!({"image_size": d.image_size, "patch": d.patch, "width": d.width, "heads": d.heads, "mlp": d.mlp,
+                   "layers": d.layers})
+        }
+        Kind::Vae22 => Value::Null,
     })
 }
