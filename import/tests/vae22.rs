@@ -150,12 +150,7 @@ fn networks_that_cannot_be_are_refused() {
 }
 
 /// Writes the golden weights under the names of `naming`.
-fn file(
-    golden: &Golden,
-    config: &VaeConfig,
-    naming: wan_import::Naming,
-    folder: &std::path::Path,
-) -> PathBuf {
+fn file(golden: &Golden, config: &VaeConfig, naming: Naming, folder: &Path) -> PathBuf {
     let stages = config.into();
     let halves =
         [("enc.", KeyTable::vae_encoder(naming, stages)), ("dec.", KeyTable::vae_decoder(naming, stages))];
