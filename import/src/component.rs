@@ -97,15 +97,17 @@ impl Component {
         }
     }
 
-    /// The configuration of a Wan 2.1 autoencoder.
+    /// The configuration of an autoencoder.
     ///
     /// # Errors
     /// As [`Self::text_config`].
     pub fn vae_config(&self) -> Result<VaeConfig, ImportError> {
-        match self.fingerprint.kind {
-            Kind::Vae21 => config::vae(&*self.source, self.fingerprint.naming, &self.settings()),
-            _ => Err(self.wrong(VAE)),
-        }
+        let residual = match self.fingerprint.kind {
+            Kind::Vae21 => false,
+            Kind::Vae22 => true,
+            _ => return Err(self.wrong(VAE)),
+        };
+        config::vae(&*self.source, self.fingerprint.naming, residual, &self.settings())
     }
 
     /// The configuration of an image encoder. No shape shows its heads: without a configuration they have the
@@ -136,13 +138,13 @@ impl Component {
     }
 
     /// The key table for the autoencoder's encoder module.
-    pub fn vae_encoder_keys(&self) -> KeyTable {
-        KeyTable::vae_encoder(self.fingerprint.naming)
+    pub fn vae_encoder_keys(&self, config: &VaeConfig) -> KeyTable {
+        KeyTable::vae_encoder(self.fingerprint.naming, config.into())
     }
 
     /// The key table for the autoencoder's decoder module.
     pub fn vae_decoder_keys(&self, config: &VaeConfig) -> KeyTable {
-        KeyTable::vae_decoder(self.fingerprint.naming, config.num_res_blocks)
+        KeyTable::vae_decoder(self.fingerprint.naming, config.into())
     }
 
     /// The text encoder's token embedding.

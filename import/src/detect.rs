@@ -232,9 +232,8 @@ impl Fingerprint {
     /// [`ImportError::NotRunnable`], naming the network and `source`'s file.
     pub fn check_runnable(&self, source: &dyn TensorSource) -> Result<(), ImportError> {
         match &self.kind {
-            Kind::Dit(DitFacts { variant: DitVariant::T2v, .. }) | Kind::Vae21 | Kind::Umt5 | Kind::Clip => {
-                Ok(())
-            }
+            Kind::Dit(DitFacts { variant: DitVariant::T2v, .. }) => Ok(()),
+            Kind::Vae21 | Kind::Vae22 | Kind::Umt5 | Kind::Clip => Ok(()),
             other => {
                 let what = format!("{other} ({})", self.evidence.join("; "));
                 Err(ImportError::NotRunnable { path: source.path().to_owned(), what })

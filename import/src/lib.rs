@@ -32,7 +32,7 @@ pub use component::Component;
 pub use detect::{DitFacts, DitVariant, Fingerprint, Kind};
 pub use error::ImportError;
 pub use generation::GenerationConfig;
-pub use keys::{KeyTable, Naming};
+pub use keys::{KeyTable, Naming, VaeStages};
 pub use load::{DtypePolicy, load_module};
 pub use models::TextLayers;
 pub use scheduler::SchedulerConfig;

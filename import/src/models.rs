@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use wan_model::{
-    ClipVision, VaeDecoder, WanTransformer,
+    ClipVision, VaeDecoder, VaeEncoder, WanTransformer,
     text::{Tokenizer, Umt5Block, Umt5Config, Umt5Encoder, Umt5Norm},
 };
 
@@ -74,6 +74,16 @@ impl Component {
         let config = self.clip_config()?;
         let keys = self.clip_keys(&config);
         load_module(ClipVision::new(&config, device), &*self.source, &keys, policy, device)
+    }
+
+    /// The encoder half of an autoencoder on `device`, in f32.
+    ///
+    /// # Errors
+    /// As [`Self::vae_config`] and [`load_module`].
+    pub fn load_vae_encoder(&self, device: &Device) -> Result<VaeEncoder, ImportError> {
+        let config = self.vae_config()?;
+        let keys = self.vae_encoder_keys(&config);
+        load_module(VaeEncoder::new(&config, device), &*self.source, &keys, &DtypePolicy::F32, device)
     }
 }
 

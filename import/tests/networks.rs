@@ -5,12 +5,15 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Shapes, clip, wan};
+use support::{Shapes, clip, vae22, wan};
 use wan_import::{
     DitVariant, Fingerprint, ImportError, KeyTable, Kind,
     Naming::{Diffusers, Official},
-    TensorSource,
+    TensorSource, VaeStages,
 };
+
+const WAN_2_1: VaeStages = VaeStages { residual: false, res_blocks: 2 };
+const WAN_2_2: VaeStages = VaeStages { residual: true, res_blocks: 2 };
 
 /// Every module path has a key of the file, no two the same one, and only `left` of the file's keys are left.
 fn assert_covers(table: &KeyTable, paths: &[String], file: &Shapes, left: usize) {
@@ -33,6 +36,7 @@ fn the_key_lists_have_the_published_number_of_parameters() {
         assert_eq!(wan::Dit::T2V_14B.shapes(naming).elements(), 14_288_491_584);
         assert_eq!(wan::umt5(naming).elements(), 5_680_910_336);
         assert_eq!(wan::vae(naming).elements(), 126_892_531);
+        assert_eq!(vae22::shapes(naming).elements(), 704_688_668);
     }
     assert_eq!(clip::shapes(Official).elements(), 632_076_800);
     // Without the projection to text.
@@ -65,7 +69,7 @@ fn equal_shapes_are_not_swapped() {
     ] {
         assert_eq!(dit.file_key(path).unwrap(), key);
     }
-    let decoder = KeyTable::vae_decoder(Diffusers, 2);
+    let decoder = KeyTable::vae_decoder(Diffusers, WAN_2_1);
     for (path, key) in [
         ("up.2.conv1.weight", "decoder.up_blocks.0.resnets.2.conv1.weight"),
         ("up.3.resample.weight", "decoder.up_blocks.0.upsamplers.0.resample.1.weight"),
@@ -73,6 +77,22 @@ fn equal_shapes_are_not_swapped() {
         ("up.14.norm2.gamma", "decoder.up_blocks.3.resnets.2.norm2.gamma"),
     ] {
         assert_eq!(decoder.file_key(path).unwrap(), key);
+    }
+    for (naming, path, key) in [
+        (Official, "up.2.conv1.weight", "decoder.upsamples.0.upsamples.2.residual.2.weight"),
+        (Official, "up.8.conv1.weight", "decoder.upsamples.2.upsamples.0.residual.2.weight"),
+        (Official, "up.7.time_conv.bias", "decoder.upsamples.1.upsamples.3.time_conv.bias"),
+        (Diffusers, "up.8.conv1.weight", "decoder.up_blocks.2.resnets.0.conv1.weight"),
+        (Diffusers, "up.7.time_conv.bias", "decoder.up_blocks.1.upsampler.time_conv.bias"),
+    ] {
+        assert_eq!(KeyTable::vae_decoder(naming, WAN_2_2).file_key(path).unwrap(), key);
+    }
+    for (naming, path, key) in [
+        (Official, "down.5.resample.bias", "encoder.downsamples.1.downsamples.2.resample.1.bias"),
+        (Diffusers, "down.5.resample.bias", "encoder.down_blocks.1.downsampler.resample.1.bias"),
+        (Diffusers, "down.10.norm2.gamma", "encoder.down_blocks.3.resnets.1.norm2.gamma"),
+    ] {
+        assert_eq!(KeyTable::vae_encoder(naming, WAN_2_2).file_key(path).unwrap(), key);
     }
     let umt5 = KeyTable::umt5(Official);
     assert_eq!(umt5.file_key("blocks.3.ffn.gate.weight").unwrap(), "blocks.3.ffn.gate.0.weight");
@@ -86,9 +106,12 @@ fn equal_shapes_are_not_swapped() {
 fn text_encoder_and_vae_tables_cover_both_namings() {
     for naming in [Official, Diffusers] {
         assert_covers(&KeyTable::umt5(naming), &wan::umt5_paths(), &wan::umt5(naming), 1);
-        let (file, [encoder, decoder]) = (wan::vae(naming), wan::vae_paths());
-        assert_covers(&KeyTable::vae_encoder(naming), &encoder, &file, decoder.len());
-        assert_covers(&KeyTable::vae_decoder(naming, 2), &decoder, &file, encoder.len());
+        for (file, [encoder, decoder], stages) in
+            [(wan::vae(naming), wan::vae_paths(), WAN_2_1), (vae22::shapes(naming), vae22::paths(), WAN_2_2)]
+        {
+            assert_covers(&KeyTable::vae_encoder(naming, stages), &encoder, &file, decoder.len());
+            assert_covers(&KeyTable::vae_decoder(naming, stages), &decoder, &file, encoder.len());
+        }
     }
     let mut doubled = wan::umt5(Diffusers);
     doubled.add("encoder.embed_tokens.weight", &[256384, 4096]);
@@ -168,6 +191,9 @@ fn text_encoders_vaes_and_clip_are_recognised() {
         assert_eq!((found.kind, found.naming), (Kind::Umt5, naming));
         let found = Fingerprint::of(&wan::vae(naming)).unwrap();
         assert_eq!((found.kind, found.naming), (Kind::Vae21, naming));
+        let found = Fingerprint::of(&vae22::shapes(naming)).unwrap();
+        assert_eq!((&found.kind, found.naming), (&Kind::Vae22, naming));
+        found.check_runnable(&vae22::shapes(naming)).unwrap();
         let found = Fingerprint::of(&clip::shapes(naming)).unwrap();
         let prefix = if naming == Official { "visual." } else { "vision_model." };
         assert_eq!((&found.kind, found.naming, found.prefix.as_str()), (&Kind::Clip, naming, prefix));
@@ -175,16 +201,6 @@ fn text_encoders_vaes_and_clip_are_recognised() {
     }
     let found = Fingerprint::of(&clip::unprefixed()).unwrap();
     assert_eq!((found.kind, found.naming, found.prefix.as_str()), (Kind::Clip, Diffusers, ""));
-    for (key, kind) in [
-        ("encoder.downsamples.0.downsamples.0.residual.0.gamma", Kind::Vae22),
-        ("encoder.down_blocks.0.resnets.0.norm1.gamma", Kind::Vae22),
-    ] {
-        let mut file = Shapes::default();
-        file.add(key, &[160, 1, 1, 1]);
-        let found = Fingerprint::of(&file).unwrap();
-        assert_eq!(found.kind, kind);
-        assert!(matches!(found.check_runnable(&file), Err(ImportError::NotRunnable { .. })));
-    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Case {
         Self { golden, config: VaeConfig { latents_mean, latents_std, ..config } }
     }
 
-    fn all() -> [Self; 2] {
+    fn wan_2_1() -> [Self; 2] {
         let narrow = VaeConfig { base_dim: 4, z_dim: 4, num_res_blocks: 1, ..VaeConfig::wan_2_1() };
         let short = VaeConfig {
             base_dim: 6,
@@ -32,6 +32,30 @@ impl Case {
             ..VaeConfig::wan_2_1()
         };
         [Self::new("vae", narrow), Self::new("vae_two_blocks", short)]
+    }
+
+    fn wan_2_2() -> [Self; 2] {
+        let narrow = VaeConfig {
+            base_dim: 4,
+            decoder_base_dim: Some(3),
+            z_dim: 5,
+            num_res_blocks: 1,
+            ..VaeConfig::wan_2_2()
+        };
+        let uneven = VaeConfig {
+            base_dim: 4,
+            decoder_base_dim: Some(6),
+            z_dim: 3,
+            dim_mult: vec![1, 1, 2, 2],
+            temporal_down: vec![true, true, false],
+            patch_size: 1,
+            ..VaeConfig::wan_2_2()
+        };
+        [Self::new("vae22", narrow), Self::new("vae22_uneven", uneven)]
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        Self::wan_2_1().into_iter().chain(Self::wan_2_2())
     }
 
     fn encoder(&self, device: &Device) -> VaeEncoder {
@@ -105,10 +129,32 @@ fn streamed_encoding_equals_the_whole_sequence() {
             let encoder = case.encoder(&device.device);
             let counts: &[usize] = if device.gpu { &[9] } else { &[1, 2, 5, 8, 9, 17] };
             for &frames in counts {
-                let video = tensor(frames as u64, [1, 3, frames, 16, 8], &device.device).mul_scalar(0.5);
+                let side = case.config.spatial_factor();
+                let video = tensor(frames as u64, [1, 3, frames, 2 * side, side], &device.device);
+                let video = video.mul_scalar(0.5);
                 let whole = encoder.encode_full(video.clone());
                 assert_eq!(whole.dims()[2], case.config.latent_frames(frames));
                 assert_same(&device, encoder.encode(video), whole);
+            }
+        }
+    }
+}
+
+/// Of one, five and nine frames: what is seen later changes nothing before it.
+#[test]
+fn a_longer_video_starts_like_a_shorter_one() {
+    for device in devices().into_iter().filter(|device| !device.gpu) {
+        for case in Case::all() {
+            let encoder = case.encoder(&device.device);
+            let video: Tensor<5> = case.golden.tensor("video", &device.device);
+            let encoded: Tensor<5> = case.golden.tensor("encoded", &device.device);
+            let whole = video.dims()[2];
+            for frames in [1, 5, 9].into_iter().filter(|&frames| frames <= whole) {
+                let count = case.config.latent_frames(frames);
+                let expected = encoded.clone().slice_dim(2, 0..count);
+                let (shape, values) = (expected.dims(), values(expected));
+                let latents = encoder.encode(video.clone().slice_dim(2, 0..frames));
+                assert_close(device.name, latents, (&shape, &values), Tolerance::module(&device));
             }
         }
     }
@@ -129,11 +175,12 @@ fn every_stream_starts_afresh() {
 
 #[test]
 fn a_latent_frame_is_one_frame_first_and_four_after() {
-    let [case, _] = Case::all();
-    let decoder = case.decoder(&Device::flex());
-    let latents = tensor(3, [1, case.config.z_dim, 3, 1, 2], &Device::flex());
-    let shapes: Vec<_> = decoder.stream(latents).map(|chunk| chunk.dims()).collect();
-    assert_eq!(shapes, [[1, 3, 1, 8, 16], [1, 3, 4, 8, 16], [1, 3, 4, 8, 16]]);
+    for ([case, _], side) in [(Case::wan_2_1(), 8), (Case::wan_2_2(), 16)] {
+        let decoder = case.decoder(&Device::flex());
+        let latents = tensor(3, [1, case.config.z_dim, 3, 1, 2], &Device::flex());
+        let shapes: Vec<_> = decoder.stream(latents).map(|chunk| chunk.dims()).collect();
+        assert_eq!(shapes, [1, 4, 4].map(|frames| [1, 3, frames, side, 2 * side]));
+    }
 }
 
 #[test]
@@ -160,14 +207,19 @@ fn frame_counts_follow_the_stride() {
     assert_eq!((config.latent_frames(0), config.frames(0)), (0, 0));
     assert_eq!(config.latent_frames(8), 2, "three leftover frames are dropped");
     assert_eq!((config.spatial_factor(), config.temporal_factor()), (8, 4));
+    let config = VaeConfig::wan_2_2();
+    assert_eq!((config.spatial_factor(), config.temporal_factor()), (16, 4));
 }
 
 #[test]
-fn wan_2_1_has_the_published_number_of_parameters() {
-    let (config, device) = (VaeConfig::wan_2_1(), Device::flex());
-    let encoder = VaeEncoder::new(&config, &device).num_params();
-    let decoder = VaeDecoder::new(&config, &device).num_params();
-    assert_eq!(encoder + decoder, 126_892_531);
+fn the_released_networks_have_the_published_number_of_parameters() {
+    let device = Device::flex();
+    for (config, count) in [(VaeConfig::wan_2_1(), 126_892_531), (VaeConfig::wan_2_2(), 704_688_668)] {
+        assert_eq!(config.validate(), Ok(()));
+        let encoder = VaeEncoder::new(&config, &device).num_params();
+        let decoder = VaeDecoder::new(&config, &device).num_params();
+        assert_eq!(encoder + decoder, count);
+    }
 }
 
 #[test]
@@ -183,6 +235,14 @@ fn contradictory_configurations_are_refused() {
     assert!(matches!(statistics.validate(), Err(VaeConfigError::Length { name: "latents_std", .. })));
     let odd = VaeConfig { base_dim: 3, dim_mult: vec![1, 1, 1, 1], ..good.clone() };
     assert_eq!(odd.validate(), Err(VaeConfigError::OddWidth { width: 3 }));
-    let empty = VaeConfig { dim_mult: vec![], ..good };
+    let empty = VaeConfig { dim_mult: vec![], ..good.clone() };
     assert_eq!(empty.validate(), Err(VaeConfigError::Zero { name: "dim_mult" }));
+    let pointless = VaeConfig { patch_size: 0, ..good };
+    assert_eq!(pointless.validate(), Err(VaeConfigError::Zero { name: "patch_size" }));
+    let good = VaeConfig::wan_2_2();
+    let odd = VaeConfig { base_dim: 5, decoder_base_dim: None, ..good.clone() };
+    assert_eq!(odd.validate(), Ok(()));
+    let widening = VaeConfig { dim_mult: vec![1, 2, 4, 8], ..good };
+    let stage = VaeConfigError::Shortcut { inputs: 640, outputs: 1280, factor: 1 };
+    assert_eq!(widening.validate(), Err(stage));
 }

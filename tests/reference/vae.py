@@ -1,4 +1,5 @@
-"""Video VAE of diffusers at two toy shapes: encoded and decoded videos and the weights under this project's names.
+"""Video VAE of diffusers at toy shapes, two of the kind of Wan 2.1 and two of 2.2: encoded and decoded videos and the
+weights under this project's names.
 
 Written with torch 2.15.0 and diffusers 0.42.1.
 """
@@ -21,10 +22,14 @@ def module_path(key, res_blocks):
     key = key.replace("encoder.", "enc.").replace("decoder.", "dec.")
     key = key.replace("conv_shortcut", "shortcut").replace("resample.1.", "resample.")
     key = key.replace("mid_block.resnets.0", "mid.res1").replace("mid_block.resnets.1", "mid.res2")
-    key = key.replace("mid_block.attentions.0", "mid.attn").replace("down_blocks", "down")
-    stage = res_blocks + 2
-    key = re.sub(r"up_blocks\.(\d+)\.resnets\.(\d+)", lambda m: f"up.{int(m[1]) * stage + int(m[2])}", key)
-    return re.sub(r"up_blocks\.(\d+)\.upsamplers\.0", lambda m: f"up.{int(m[1]) * stage + stage - 1}", key)
+    key = key.replace("mid_block.attentions.0", "mid.attn")
+    for half, path, length in [("down_blocks", "down", res_blocks + 1), ("up_blocks", "up", res_blocks + 2)]:
+        # The step stands last in its stage.
+        index = lambda stage, block: f"{path}.{int(stage) * length + int(block)}"
+        key = re.sub(half + r"\.(\d+)\.resnets\.(\d+)", lambda m: index(m[1], m[2]), key)
+        key = re.sub(half + r"\.(\d+)\.(downsampler|upsamplers\.0|upsampler)", lambda m: index(m[1], length - 1), key)
+        key = key.replace(half, path)
+    return key
 
 
 def golden(name, seed, config, video_shape, latent_shape):
@@ -67,4 +72,27 @@ golden(
     config=dict(base_dim=6, z_dim=3, dim_mult=[1, 1, 2], num_res_blocks=2, temperal_downsample=[True, False]),
     video_shape=(5, 12, 20),
     latent_shape=(4, 3, 3),
+)
+
+golden(
+    "vae22",
+    seed=3,
+    config=dict(
+        base_dim=4, decoder_base_dim=3, z_dim=5, dim_mult=[1, 2, 4, 4], num_res_blocks=1,
+        temperal_downsample=[False, True, True], is_residual=True, patch_size=2, in_channels=12, out_channels=12,
+        scale_factor_spatial=16,
+    ),
+    video_shape=(9, 32, 48),
+    latent_shape=(3, 3, 2),
+)
+# Shortcuts of other group sizes: means over two values and over eight, a narrowing stage that doubles time.
+golden(
+    "vae22_uneven",
+    seed=4,
+    config=dict(
+        base_dim=4, decoder_base_dim=6, z_dim=3, dim_mult=[1, 1, 2, 2], num_res_blocks=2,
+        temperal_downsample=[True, True, False], is_residual=True,
+    ),
+    video_shape=(9, 16, 24),
+    latent_shape=(3, 2, 3),
 )

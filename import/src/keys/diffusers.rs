@@ -1,5 +1,7 @@
 //! The names of the diffusers library, and of transformers for the text and image encoders.
 
+use super::vae::{Half, Run};
+
 pub(super) const DIT: &[(&str, &str)] = &[
     ("text_embedding.linear1.*", "condition_embedder.text_embedder.linear_1.*"),
     ("text_embedding.linear2.*", "condition_embedder.text_embedder.linear_2.*"),
@@ -60,30 +62,47 @@ pub(super) const CLIP_BLOCKS: &str = "encoder.layers";
 pub(super) const CLIP_UNUSED: &[&str] =
     &["post_layernorm.*", "visual_projection.*", "embeddings.position_ids"];
 
-pub(super) const VAE_ENCODER: &[(&str, &str)] = &[
-    ("conv_in.*", "encoder.conv_in.*"),
-    ("down.#/", "encoder.down_blocks.#/"),
-    ("mid.res1/", "encoder.mid_block.resnets.0/"),
-    ("mid.attn/", "encoder.mid_block.attentions.0/"),
-    ("mid.res2/", "encoder.mid_block.resnets.1/"),
-    ("norm_out.gamma", "encoder.norm_out.gamma"),
-    ("conv_out.*", "encoder.conv_out.*"),
-    ("quant_conv.*", "quant_conv.*"),
+pub(super) static VAE: [Half; 2] = [
+    Half {
+        rules: &[
+            ("conv_in.*", "encoder.conv_in.*"),
+            ("mid.res1/", "encoder.mid_block.resnets.0/"),
+            ("mid.attn/", "encoder.mid_block.attentions.0/"),
+            ("mid.res2/", "encoder.mid_block.resnets.1/"),
+            ("norm_out.gamma", "encoder.norm_out.gamma"),
+            ("conv_out.*", "encoder.conv_out.*"),
+            ("quant_conv.*", "quant_conv.*"),
+        ],
+        runs: [
+            Run::Flat("encoder.down_blocks.#"),
+            Run::Nested {
+                block: "encoder.down_blocks.#.resnets.#",
+                step: "encoder.down_blocks.#.downsampler",
+            },
+        ],
+        parts: VAE_PARTS,
+        keys: &["encoder.*", "quant_conv.*"],
+    },
+    Half {
+        rules: &[
+            ("post_quant_conv.*", "post_quant_conv.*"),
+            ("conv_in.*", "decoder.conv_in.*"),
+            ("mid.res1/", "decoder.mid_block.resnets.0/"),
+            ("mid.attn/", "decoder.mid_block.attentions.0/"),
+            ("mid.res2/", "decoder.mid_block.resnets.1/"),
+            ("norm_out.gamma", "decoder.norm_out.gamma"),
+            ("conv_out.*", "decoder.conv_out.*"),
+        ],
+        runs: [
+            Run::Nested { block: "decoder.up_blocks.#.resnets.#", step: "decoder.up_blocks.#.upsamplers.0" },
+            Run::Nested { block: "decoder.up_blocks.#.resnets.#", step: "decoder.up_blocks.#.upsampler" },
+        ],
+        parts: VAE_PARTS,
+        keys: &["decoder.*", "post_quant_conv.*"],
+    },
 ];
-pub(super) const VAE_ENCODER_KEYS: &[&str] = &["encoder.*", "quant_conv.*"];
 
-pub(super) const VAE_DECODER: &[(&str, &str)] = &[
-    ("post_quant_conv.*", "post_quant_conv.*"),
-    ("conv_in.*", "decoder.conv_in.*"),
-    ("mid.res1/", "decoder.mid_block.resnets.0/"),
-    ("mid.attn/", "decoder.mid_block.attentions.0/"),
-    ("mid.res2/", "decoder.mid_block.resnets.1/"),
-    ("norm_out.gamma", "decoder.norm_out.gamma"),
-    ("conv_out.*", "decoder.conv_out.*"),
-];
-pub(super) const VAE_DECODER_KEYS: &[&str] = &["decoder.*", "post_quant_conv.*"];
-
-pub(super) const VAE_PARTS: &[(&str, &str)] = &[
+const VAE_PARTS: &[(&str, &str)] = &[
     ("norm1.gamma", "norm1.gamma"),
     ("conv1.*", "conv1.*"),
     ("norm2.gamma", "norm2.gamma"),
@@ -95,22 +114,3 @@ pub(super) const VAE_PARTS: &[(&str, &str)] = &[
     ("resample.*", "resample.1.*"),
     ("time_conv.*", "time_conv.*"),
 ];
-
-/// Stages that the nested decoder names are written out for; Wan has four.
-const MAX_STAGES: usize = 16;
-
-/// The decoder nests what the flat count runs through: stage i holds `res_blocks + 1` residual blocks and then an
-/// upsampler, so block j of it has the flat index `i * (res_blocks + 2) + j`.
-pub(super) fn decoder_stages(res_blocks: usize) -> Vec<(String, String)> {
-    let stride = res_blocks + 2;
-    let flat = (0..MAX_STAGES * stride).map(|n| (n, n / stride, n % stride));
-    flat.flat_map(|(n, stage, block)| {
-        let key = if block + 1 == stride {
-            format!("decoder.up_blocks.{stage}.upsamplers.0")
-        } else {
-            format!("decoder.up_blocks.{stage}.resnets.{block}")
-        };
-        super::place(&format!("up.{n}"), &key, VAE_PARTS).collect::<Vec<_>>()
-    })
-    .collect()
-}

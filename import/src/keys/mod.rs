@@ -5,6 +5,9 @@
 
 mod diffusers;
 mod official;
+mod vae;
+
+pub use vae::VaeStages;
 
 /// Whose names a file uses. For the text and image encoders `Diffusers` means the names of their folders there, which
 /// are those of Hugging Face transformers.
@@ -60,35 +63,6 @@ impl KeyTable {
         table
     }
 
-    /// The encoder half of the video autoencoder, with the 1x1x1 convolution that follows it.
-    pub fn vae_encoder(naming: Naming) -> Self {
-        match naming {
-            Naming::Official => {
-                Self::vae(official::VAE_ENCODER, official::VAE_PARTS, official::VAE_DECODER_KEYS)
-            }
-            Naming::Diffusers => {
-                Self::vae(diffusers::VAE_ENCODER, diffusers::VAE_PARTS, diffusers::VAE_DECODER_KEYS)
-            }
-        }
-    }
-
-    /// The decoder half of the video autoencoder, with the 1x1x1 convolution before it. `res_blocks` is the
-    /// configuration's `num_res_blocks`: a decoder stage has one residual block more, and then perhaps an upsampler,
-    /// which together make a run of flat indices.
-    pub fn vae_decoder(naming: Naming, res_blocks: usize) -> Self {
-        match naming {
-            Naming::Official => {
-                Self::vae(official::VAE_DECODER, official::VAE_PARTS, official::VAE_ENCODER_KEYS)
-            }
-            Naming::Diffusers => {
-                let mut table =
-                    Self::vae(diffusers::VAE_DECODER, diffusers::VAE_PARTS, diffusers::VAE_ENCODER_KEYS);
-                table.rules.extend(diffusers::decoder_stages(res_blocks));
-                table
-            }
-        }
-    }
-
     /// A table of one's own: (module path, file key) patterns, and patterns of file keys that nobody needs.
     pub fn custom(rules: &[(&str, &str)], allowed_unused: &[&str]) -> Self {
         Self {
@@ -97,18 +71,6 @@ impl KeyTable {
             allowed_unused: allowed_unused.iter().map(|&key| key.into()).collect(),
             keep_high: &[],
         }
-    }
-
-    /// The autoencoder's blocks: each rule that ends in `/` is a place, and holds any of `parts`.
-    fn vae(places: &[(&str, &str)], parts: &[(&str, &str)], other_half: &[&str]) -> Self {
-        let mut table = Self::custom(&[], other_half);
-        for (path, key) in places {
-            match (path.strip_suffix('/'), key.strip_suffix('/')) {
-                (Some(path), Some(key)) => table.rules.extend(place(path, key, parts)),
-                _ => table.rules.push(((*path).into(), (*key).into())),
-            }
-        }
-        table
     }
 
     /// The file key of a module path.

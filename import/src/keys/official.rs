@@ -1,5 +1,7 @@
 //! The names of the authors' own code (`.pth` files and native safetensors).
 
+use super::vae::{Half, Run};
+
 pub(super) const DIT: &[(&str, &str)] = &[
     ("text_embedding.linear1.*", "text_embedding.0.*"),
     ("text_embedding.linear2.*", "text_embedding.2.*"),
@@ -25,30 +27,6 @@ pub(super) const UMT5_UNUSED: &[&str] = &[UMT5_TOKENS[0]];
 /// The token embedding.
 pub(super) const UMT5_TOKENS: &[&str] = &["token_embedding.weight"];
 
-pub(super) const VAE_ENCODER: &[(&str, &str)] = &[
-    ("conv_in.*", "encoder.conv1.*"),
-    ("down.#/", "encoder.downsamples.#/"),
-    ("mid.res1/", "encoder.middle.0/"),
-    ("mid.attn/", "encoder.middle.1/"),
-    ("mid.res2/", "encoder.middle.2/"),
-    ("norm_out.gamma", "encoder.head.0.gamma"),
-    ("conv_out.*", "encoder.head.2.*"),
-    ("quant_conv.*", "conv1.*"),
-];
-pub(super) const VAE_ENCODER_KEYS: &[&str] = &["encoder.*", "conv1.*"];
-
-pub(super) const VAE_DECODER: &[(&str, &str)] = &[
-    ("post_quant_conv.*", "conv2.*"),
-    ("conv_in.*", "decoder.conv1.*"),
-    ("mid.res1/", "decoder.middle.0/"),
-    ("mid.attn/", "decoder.middle.1/"),
-    ("mid.res2/", "decoder.middle.2/"),
-    ("up.#/", "decoder.upsamples.#/"),
-    ("norm_out.gamma", "decoder.head.0.gamma"),
-    ("conv_out.*", "decoder.head.2.*"),
-];
-pub(super) const VAE_DECODER_KEYS: &[&str] = &["decoder.*", "conv2.*"];
-
 /// Behind the prefix of the image half; the text half stands behind another.
 pub(super) const CLIP: &[(&str, &str)] = &[
     ("embed.patch", "patch_embedding.weight"),
@@ -65,8 +43,48 @@ pub(super) const CLIP: &[(&str, &str)] = &[
 pub(super) const CLIP_BLOCKS: &str = "transformer";
 pub(super) const CLIP_UNUSED: &[&str] = &["post_norm.*", "head"];
 
+pub(super) static VAE: [Half; 2] = [
+    Half {
+        rules: &[
+            ("conv_in.*", "encoder.conv1.*"),
+            ("mid.res1/", "encoder.middle.0/"),
+            ("mid.attn/", "encoder.middle.1/"),
+            ("mid.res2/", "encoder.middle.2/"),
+            ("norm_out.gamma", "encoder.head.0.gamma"),
+            ("conv_out.*", "encoder.head.2.*"),
+            ("quant_conv.*", "conv1.*"),
+        ],
+        runs: [
+            Run::Flat("encoder.downsamples.#"),
+            Run::Nested {
+                block: "encoder.downsamples.#.downsamples.#",
+                step: "encoder.downsamples.#.downsamples.#",
+            },
+        ],
+        parts: VAE_PARTS,
+        keys: &["encoder.*", "conv1.*"],
+    },
+    Half {
+        rules: &[
+            ("post_quant_conv.*", "conv2.*"),
+            ("conv_in.*", "decoder.conv1.*"),
+            ("mid.res1/", "decoder.middle.0/"),
+            ("mid.attn/", "decoder.middle.1/"),
+            ("mid.res2/", "decoder.middle.2/"),
+            ("norm_out.gamma", "decoder.head.0.gamma"),
+            ("conv_out.*", "decoder.head.2.*"),
+        ],
+        runs: [
+            Run::Flat("decoder.upsamples.#"),
+            Run::Nested { block: "decoder.upsamples.#.upsamples.#", step: "decoder.upsamples.#.upsamples.#" },
+        ],
+        parts: VAE_PARTS,
+        keys: &["decoder.*", "conv2.*"],
+    },
+];
+
 /// What residual blocks, attention and resampling hold.
-pub(super) const VAE_PARTS: &[(&str, &str)] = &[
+const VAE_PARTS: &[(&str, &str)] = &[
     ("norm1.gamma", "residual.0.gamma"),
     ("conv1.*", "residual.2.*"),
     ("norm2.gamma", "residual.3.gamma"),

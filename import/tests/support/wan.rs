@@ -11,7 +11,7 @@ fn linear(shapes: &mut Shapes, name: &str, out: usize, inputs: usize) {
 }
 
 /// Weight of any rank, and bias.
-fn conv(shapes: &mut Shapes, name: &str, weight: &[usize]) {
+pub fn conv(shapes: &mut Shapes, name: &str, weight: &[usize]) {
     shapes.add(format!("{name}.weight"), weight);
     shapes.add(format!("{name}.bias"), &weight[..1]);
 }
@@ -147,7 +147,7 @@ pub enum Block {
 }
 
 impl Block {
-    fn add(self, shapes: &mut Shapes, name: &str, official: bool) {
+    pub fn add(self, shapes: &mut Shapes, name: &str, official: bool) {
         let part = |a: &str, b: &str| format!("{name}.{}", if official { a } else { b });
         match self {
             Self::Res(from, to) => {
@@ -173,7 +173,7 @@ impl Block {
         }
     }
 
-    fn paths(self, name: &str) -> Vec<String> {
+    pub fn paths(self, name: &str) -> Vec<String> {
         let both = |part: &str| [format!("{name}.{part}.weight"), format!("{name}.{part}.bias")];
         match self {
             Self::Res(from, to) => {

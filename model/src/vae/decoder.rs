@@ -6,9 +6,12 @@ use super::{
     VaeConfig,
     blocks::{Middle, ResidualBlock, RmsNorm},
     causal_conv::CausalConv3d,
+    config::Stage,
     feature_cache::FeatureCache,
     layer::Layer,
+    patch::unpatchify,
     resample::Upsample,
+    shortcut::DuplicateUp,
     statistics::Statistics,
 };
 
@@ -21,6 +24,14 @@ pub struct VaeDecoder {
     up: Vec<Layer<Upsample>>,
     norm_out: RmsNorm,
     conv_out: CausalConv3d,
+    /// One entry per stage; none for the last one.
+    #[module(skip)]
+    shortcuts: Vec<Option<DuplicateUp>>,
+    /// Layers per stage, the last one aside, which has no step.
+    #[module(skip)]
+    stage_layers: usize,
+    #[module(skip)]
+    patch_size: usize,
     #[module(skip)]
     statistics: Statistics,
 }
@@ -28,14 +39,22 @@ pub struct VaeDecoder {
 impl VaeDecoder {
     /// A decoder without memory until loaded; `config` must be [valid](VaeConfig::validate).
     pub fn new(config: &VaeConfig, device: &Device) -> Self {
-        let z_dim = config.z_dim;
+        let (z_dim, middle) = (config.z_dim, config.decoder_middle());
+        let last = config.dim_mult[0] * config.decoder_width();
+        let shortcuts = config.decoder_stages().into_iter().map(|stage| {
+            let bridged = config.residual && stage.temporal_step.is_some();
+            bridged.then(|| DuplicateUp::new(&stage))
+        });
         Self {
             post_quant_conv: CausalConv3d::pointwise(z_dim, z_dim, device),
-            conv_in: CausalConv3d::new(z_dim, config.widest(), [3; 3], device),
-            mid: Middle::new(config.widest(), device),
+            conv_in: CausalConv3d::new(z_dim, middle, [3; 3], device),
+            mid: Middle::new(middle, device),
             up: layers(config, device),
-            norm_out: RmsNorm::new(config.dim_mult[0] * config.base_dim, device),
-            conv_out: CausalConv3d::new(config.dim_mult[0] * config.base_dim, 3, [3; 3], device),
+            norm_out: RmsNorm::new(last, device),
+            conv_out: CausalConv3d::new(last, config.frame_channels(), [3; 3], device),
+            shortcuts: shortcuts.collect(),
+            stage_layers: config.num_res_blocks + 2,
+            patch_size: config.patch_size,
             statistics: Statistics::new(config),
         }
     }
@@ -68,24 +87,39 @@ impl VaeDecoder {
     fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
         cache.rewind();
         let x = self.mid.forward(self.conv_in.forward(x, cache), cache);
-        let x = self.up.iter().fold(x, |x, layer| match layer {
-            Layer::Residual(block) => block.forward(x, cache),
-            Layer::Resample(upsample) => upsample.forward(x, cache),
-        });
-        self.conv_out.forward(self.norm_out.forward_silu(x), cache).clamp(-1.0, 1.0)
+        let stages = self.up.chunks(self.stage_layers).zip(&self.shortcuts);
+        let x = stages.fold(x, |x, (layers, shortcut)| stage(layers, shortcut.as_ref(), x, cache));
+        let x = self.conv_out.forward(self.norm_out.forward_silu(x), cache);
+        unpatchify(x, self.patch_size).clamp(-1.0, 1.0)
+    }
+}
+
+fn stage(
+    layers: &[Layer<Upsample>],
+    shortcut: Option<&DuplicateUp>,
+    x: Tensor<5>,
+    cache: &mut FeatureCache,
+) -> Tensor<5> {
+    let input = shortcut.map(|shortcut| (shortcut, x.clone()));
+    let x = layers.iter().fold(x, |x, layer| match layer {
+        Layer::Residual(block) => block.forward(x, cache),
+        Layer::Resample(upsample) => upsample.forward(x, cache),
+    });
+    match input {
+        Some((shortcut, input)) => x + shortcut.forward(input, cache),
+        None => x,
     }
 }
 
 fn layers(config: &VaeConfig, device: &Device) -> Vec<Layer<Upsample>> {
     let mut layers = Vec::new();
-    let mut temporal = config.temporal_down.iter().rev();
-    for (inputs, outputs) in config.decoder_stages() {
+    for Stage { inputs, outputs, temporal_step } in config.decoder_stages() {
         layers.push(Layer::Residual(ResidualBlock::new(inputs, outputs, device)));
         for _ in 0..config.num_res_blocks {
             layers.push(Layer::Residual(ResidualBlock::new(outputs, outputs, device)));
         }
-        if let Some(&temporal) = temporal.next() {
-            layers.push(Layer::Resample(Upsample::new(outputs, temporal, device)));
+        if let Some(temporal) = temporal_step {
+            layers.push(Layer::Resample(Upsample::new(outputs, config.upsampled(outputs), temporal, device)));
         }
     }
     layers

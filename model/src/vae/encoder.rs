@@ -6,9 +6,12 @@ use super::{
     VaeConfig,
     blocks::{Middle, ResidualBlock, RmsNorm},
     causal_conv::CausalConv3d,
+    config::Stage,
     feature_cache::FeatureCache,
     layer::Layer,
+    patch::patchify,
     resample::Downsample,
+    shortcut::AverageDown,
     statistics::Statistics,
 };
 
@@ -22,6 +25,14 @@ pub struct VaeEncoder {
     norm_out: RmsNorm,
     conv_out: CausalConv3d,
     quant_conv: CausalConv3d,
+    /// One entry per stage.
+    #[module(skip)]
+    shortcuts: Vec<Option<AverageDown>>,
+    /// Layers per stage, the last one aside, which has no step.
+    #[module(skip)]
+    stage_layers: usize,
+    #[module(skip)]
+    patch_size: usize,
     #[module(skip)]
     statistics: Statistics,
     #[module(skip)]
@@ -31,14 +42,19 @@ pub struct VaeEncoder {
 impl VaeEncoder {
     /// An encoder without memory until loaded; `config` must be [valid](VaeConfig::validate).
     pub fn new(config: &VaeConfig, device: &Device) -> Self {
-        let moments = 2 * config.z_dim;
+        let (moments, middle) = (2 * config.z_dim, config.encoder_middle());
+        let shortcuts = config.encoder_stages();
+        let shortcuts = shortcuts.iter().map(|stage| config.residual.then(|| AverageDown::new(stage)));
         Self {
-            conv_in: CausalConv3d::new(3, config.base_dim, [3; 3], device),
+            conv_in: CausalConv3d::new(config.frame_channels(), config.base_dim, [3; 3], device),
             down: layers(config, device),
-            mid: Middle::new(config.widest(), device),
-            norm_out: RmsNorm::new(config.widest(), device),
-            conv_out: CausalConv3d::new(config.widest(), moments, [3; 3], device),
+            mid: Middle::new(middle, device),
+            norm_out: RmsNorm::new(middle, device),
+            conv_out: CausalConv3d::new(middle, moments, [3; 3], device),
             quant_conv: CausalConv3d::pointwise(moments, moments, device),
+            shortcuts: shortcuts.collect(),
+            stage_layers: config.num_res_blocks + 1,
+            patch_size: config.patch_size,
             statistics: Statistics::new(config),
             temporal_factor: config.temporal_factor(),
         }
@@ -86,11 +102,9 @@ impl VaeEncoder {
 
     fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
         cache.rewind();
-        let x = self.conv_in.forward(x, cache);
-        let x = self.down.iter().fold(x, |x, layer| match layer {
-            Layer::Residual(block) => block.forward(x, cache),
-            Layer::Resample(downsample) => downsample.forward(x, cache),
-        });
+        let x = self.conv_in.forward(patchify(x, self.patch_size), cache);
+        let stages = self.down.chunks(self.stage_layers).zip(&self.shortcuts);
+        let x = stages.fold(x, |x, (layers, shortcut)| stage(layers, shortcut.as_ref(), x, cache));
         let x = self.norm_out.forward_silu(self.mid.forward(x, cache));
         let moments = self.quant_conv.forward(self.conv_out.forward(x, cache), cache);
         let z_dim = moments.dims()[1] / 2;
@@ -98,15 +112,31 @@ impl VaeEncoder {
     }
 }
 
+fn stage(
+    layers: &[Layer<Downsample>],
+    shortcut: Option<&AverageDown>,
+    x: Tensor<5>,
+    cache: &mut FeatureCache,
+) -> Tensor<5> {
+    let around = shortcut.map(|shortcut| shortcut.forward(x.clone()));
+    let x = layers.iter().fold(x, |x, layer| match layer {
+        Layer::Residual(block) => block.forward(x, cache),
+        Layer::Resample(downsample) => downsample.forward(x, cache),
+    });
+    match around {
+        Some(around) => x + around,
+        None => x,
+    }
+}
+
 fn layers(config: &VaeConfig, device: &Device) -> Vec<Layer<Downsample>> {
     let mut layers = Vec::new();
-    let mut temporal = config.temporal_down.iter();
-    for (inputs, outputs) in config.encoder_stages() {
+    for Stage { inputs, outputs, temporal_step } in config.encoder_stages() {
         for block in 0..config.num_res_blocks {
             let inputs = if block == 0 { inputs } else { outputs };
             layers.push(Layer::Residual(ResidualBlock::new(inputs, outputs, device)));
         }
-        if let Some(&temporal) = temporal.next() {
+        if let Some(temporal) = temporal_step {
             layers.push(Layer::Resample(Downsample::new(outputs, temporal, device)));
         }
     }

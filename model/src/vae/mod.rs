@@ -7,7 +7,9 @@ mod decoder;
 mod encoder;
 mod feature_cache;
 mod layer;
+mod patch;
 mod resample;
+mod shortcut;
 mod statistics;
 
 pub use config::{VaeConfig, VaeConfigError};

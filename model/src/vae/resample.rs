@@ -54,7 +54,7 @@ fn halve_time(x: Tensor<5>, time_conv: &CausalConv3d, cache: &mut FeatureCache) 
     Tensor::cat(vec![first, time_conv.forward_strided(x, None)], 2)
 }
 
-/// Doubles height and width and halves the channels; doubles time where there is a `time_conv`.
+/// Doubles height and width; doubles time where there is a `time_conv`.
 #[derive(Module, Debug)]
 pub(super) struct Upsample {
     resample: Conv2d,
@@ -62,14 +62,14 @@ pub(super) struct Upsample {
 }
 
 impl Upsample {
-    pub fn new(channels: usize, temporal: bool, device: &Device) -> Self {
+    pub fn new(inputs: usize, outputs: usize, temporal: bool, device: &Device) -> Self {
         Self {
-            resample: Conv2d::new(channels, channels / 2, device),
-            time_conv: temporal.then(|| CausalConv3d::new(channels, 2 * channels, [3, 1, 1], device)),
+            resample: Conv2d::new(inputs, outputs, device),
+            time_conv: temporal.then(|| CausalConv3d::new(inputs, 2 * inputs, [3, 1, 1], device)),
         }
     }
 
-    /// `[1, c, t, h, w]` to `[1, c / 2, t', 2 h, 2 w]`. The first frame of a video stays one frame; every
+    /// `[1, c_in, t, h, w]` to `[1, c_out, t', 2 h, 2 w]`. The first frame of a video stays one frame; every
     /// other becomes two.
     pub fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
         let x = match &self.time_conv {
