@@ -5,13 +5,13 @@ use wan_import::Naming;
 use super::Shapes;
 
 /// `[out, in]` weight and bias.
-fn linear(shapes: &mut Shapes, name: &str, out: usize, inputs: usize) {
+pub(super) fn linear(shapes: &mut Shapes, name: &str, out: usize, inputs: usize) {
     shapes.add(format!("{name}.weight"), &[out, inputs]);
     shapes.add(format!("{name}.bias"), &[out]);
 }
 
 /// Weight of any rank, and bias.
-fn conv(shapes: &mut Shapes, name: &str, weight: &[usize]) {
+pub(super) fn conv(shapes: &mut Shapes, name: &str, weight: &[usize]) {
     shapes.add(format!("{name}.weight"), weight);
     shapes.add(format!("{name}.bias"), &weight[..1]);
 }
