@@ -1,6 +1,9 @@
 """Goldens of the diffusion transformer: a whole forward pass of two tiny networks, and its parts."""
+import json
+
 import torch
 from diffusers import WanTransformer3DModel
+from safetensors.torch import save_file
 
 from common import randomize, save
 
@@ -22,6 +25,20 @@ RENAME = [
     (".attn1.", ".self_attn."), (".attn2.", ".cross_attn."),
     (".norm2.", ".norm3."), (".ffn.net.0.proj", ".ffn.linear1"), (".ffn.net.2", ".ffn.linear2"),
     (".scale_shift_table", ".modulation"), ("proj_out", "head.head"),
+]
+# From the names of our modules to those of the authors.
+NATIVE = [
+    ("text_embedding.linear1", "text_embedding.0"), ("text_embedding.linear2", "text_embedding.2"),
+    ("time_embedding.linear1", "time_embedding.0"), ("time_embedding.linear2", "time_embedding.2"),
+    ("time_projection", "time_projection.1"), (".ffn.linear1", ".ffn.0"), (".ffn.linear2", ".ffn.2"),
+    ("image_embedding.position", "img_emb.emb_pos"), ("image_embedding.norm_in", "img_emb.proj.0"),
+    ("image_embedding.linear1", "img_emb.proj.1"), ("image_embedding.linear2", "img_emb.proj.3"),
+    ("image_embedding.norm_out", "img_emb.proj.4"),
+    (".image.k.", ".k_img."), (".image.v.", ".v_img."), (".image.norm_k.", ".norm_k_img."),
+    (".camera.linear1", ".cam_injector_layer1"), (".camera.linear2", ".cam_injector_layer2"),
+    (".camera.scale", ".cam_scale_layer"), (".camera.shift", ".cam_shift_layer"),
+    ("camera.control", "patch_embedding_wancamctrl"), ("camera.linear1", "c2ws_hidden_states_layer1"),
+    ("camera.linear2", "c2ws_hidden_states_layer2"),
 ]
 
 
@@ -57,6 +74,20 @@ def pad(text):
 
 def weights(model):
     return {ours(k): v for k, v in model.state_dict().items()}
+
+
+def native_folder(path, weights, in_dim, layers):
+    """As the authors publish a transformer, from weights under our names."""
+    path.mkdir(parents=True, exist_ok=True)
+    state = {}
+    for key, value in weights.items():
+        for old, new in NATIVE:
+            key = key.replace(old, new)
+        state[key] = value.contiguous()
+    save_file(state, path / "diffusion_pytorch_model.safetensors")
+    (path / "config.json").write_text(json.dumps({
+        "_class_name": "WanModel", "dim": 32, "eps": 1e-6, "ffn_dim": 48, "freq_dim": 256, "in_dim": in_dim,
+        "model_type": "i2v", "num_heads": 2, "num_layers": layers, "out_dim": 4, "text_len": 512}))
 
 
 def case(out, name, model, latent, timestep, rows, seed):

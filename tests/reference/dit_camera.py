@@ -1,9 +1,12 @@
-"""Goldens of the transformer with a camera: plain tensor arithmetic, checked against diffusers where both can."""
+"""Goldens of the transformer with a camera: plain tensor arithmetic, checked against diffusers where both can.
+
+tests/goldens/tiny_dit/lingbot    the transformer with a camera under the authors' names
+"""
 import torch
 import torch.nn.functional as F
 
-from common import randomize, save
-from dit import pad, sinusoid, tiny, weights
+from common import GOLDENS, randomize, save
+from dit import native_folder, pad, sinusoid, tiny, weights
 
 HEADS, HEAD_DIM, CHANNELS, OUT, CONTROL = 2, 16, 6, 4, 256
 DIM = HEADS * HEAD_DIM
@@ -105,3 +108,4 @@ with torch.no_grad():
 print("out std", y.std().item(), "difference the camera makes", (y - ours).norm() / y.norm())
 case = {"x": x, "text": text, "t": t, "control": control, "y": y, "without": theirs}
 save("dit_camera", {f"case.{k}": v for k, v in case.items()} | {f"w.{k}": v for k, v in w.items()})
+native_folder(GOLDENS / "tiny_dit" / "lingbot", w, CHANNELS, layers)

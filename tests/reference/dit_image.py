@@ -1,8 +1,12 @@
-"""Goldens of the transformer's image branch, with and without positions, and of a timestep for each token."""
+"""Goldens of the transformer's image branch, with and without positions, and of a timestep for each token.
+
+tests/goldens/tiny_dit/diffusers    the one with positions as a diffusers folder
+tests/goldens/tiny_dit/official     the same under the authors' names
+"""
 import torch
 
-from common import save
-from dit import pad, tiny, weights
+from common import GOLDENS, save
+from dit import native_folder, pad, tiny, weights
 
 IMAGE_DIM, IMAGE_TOKENS = 20, 5
 
@@ -28,6 +32,9 @@ def branch(name, seed, layers, pictures, **options):
     print(name, "out std", y.std().item(), "difference the image makes", (y - without).norm() / y.norm())
     case = {"x": x, "text": text, "t": torch.tensor([823.0]), "image": image, "y": y, "without": without}
     case = {f"{name}.{k}": v for k, v in case.items()}
+    if name == "pair":
+        model.save_pretrained(GOLDENS / "tiny_dit" / "diffusers")
+        native_folder(GOLDENS / "tiny_dit" / "official", weights(model), in_dim=9, layers=layers)
     return case | {f"{name}.w.{k}": v for k, v in weights(model).items()}
 
 

@@ -93,6 +93,9 @@ impl WanTransformer {
     /// # Shapes
     /// - `x`: `[1, in_dim, frames, rows, columns]` f32 latents
     /// - result: `[1, out_dim, frames, rows, columns]` f32
+    ///
+    /// # Panics
+    /// If `x` has other channels than the network takes, or a camera other tokens than `x`.
     pub fn forward<'a>(
         &self,
         x: Tensor<5>,
