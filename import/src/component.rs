@@ -61,15 +61,16 @@ impl Component {
         Ok(Self { source, config, fingerprint })
     }
 
-    /// The configuration of a text-to-video transformer.
+    /// The configuration of a transformer.
     ///
     /// # Errors
     /// [`ImportError::Conflict`] and [`ImportError::Config`]; [`ImportError::WrongComponent`] for another network and
-    /// [`ImportError::NotRunnable`] for another transformer.
+    /// [`ImportError::NotRunnable`] for a transformer with branches that no module here has;
+    /// [`ImportError::MissingTensors`], [`ImportError::Shape`] and [`ImportError::Unrecognised`] for a cut or deformed
+    /// file.
     pub fn dit_config(&self) -> Result<WanConfig, ImportError> {
         let Kind::Dit(facts) = &self.fingerprint.kind else { return Err(self.wrong(DIT)) };
-        self.fingerprint.check_runnable(&*self.source)?;
-        config::dit(&*self.source, facts, &self.settings())
+        config::dit(&*self.source, &self.fingerprint, facts, &self.settings())
     }
 
     /// Attention heads of any transformer. No shape shows them: without a configuration they have the width that all
@@ -182,6 +183,6 @@ fn neighbour(
     if !matches!(class, "WanModel" | "WanTransformer3DModel") {
         return None;
     }
-    config::dit(source, facts, &Settings { path: &path, json: Some(&json) }).ok()?;
+    config::dit(source, fingerprint, facts, &Settings { path: &path, json: Some(&json) }).ok()?;
     Some((path, json))
 }

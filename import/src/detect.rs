@@ -226,7 +226,7 @@ impl Fingerprint {
         Ok(Self { kind, naming, prefix: prefix.to_owned(), evidence })
     }
 
-    /// Refuses what is known but has no implementation.
+    /// Refuses what is known but cannot be run as a whole, even if its network can be loaded.
     ///
     /// # Errors
     /// [`ImportError::NotRunnable`], naming the network and `source`'s file.
@@ -234,11 +234,13 @@ impl Fingerprint {
         match &self.kind {
             Kind::Dit(DitFacts { variant: DitVariant::T2v, .. }) => Ok(()),
             Kind::Vae21 | Kind::Vae22 | Kind::Umt5 | Kind::Clip => Ok(()),
-            other => {
-                let what = format!("{other} ({})", self.evidence.join("; "));
-                Err(ImportError::NotRunnable { path: source.path().to_owned(), what })
-            }
+            _ => Err(self.not_runnable(source)),
         }
+    }
+
+    pub(crate) fn not_runnable(&self, source: &dyn TensorSource) -> ImportError {
+        let what = format!("{} ({})", self.kind, self.evidence.join("; "));
+        ImportError::NotRunnable { path: source.path().to_owned(), what }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use wan_model::{
-    ClipVision, VaeDecoder, VaeEncoder, WanTransformer,
+    ClipVision, VaeDecoder, VaeEncoder, WanConfig, WanTransformer,
     text::{Tokenizer, Umt5Block, Umt5Config, Umt5Encoder, Umt5Norm},
 };
 
@@ -24,8 +24,7 @@ impl Checkpoint {
         policy: &DtypePolicy,
         device: &Device,
     ) -> Result<WanTransformer, ImportError> {
-        let module = WanTransformer::new(&self.dit_config, device);
-        load_module(module, &*self.dit.source, &self.dit.dit_keys(), policy, device)
+        self.dit.transformer(&self.dit_config, policy, device)
     }
 
     /// The decoder half of the autoencoder on `device`, in f32.
@@ -66,6 +65,37 @@ impl Checkpoint {
 }
 
 impl Component {
+    /// The transformer on `device`, its weights in the policy's dtype.
+    ///
+    /// # Errors
+    /// As [`Self::dit_config`] and [`load_module`].
+    pub fn load_transformer(
+        &self,
+        policy: &DtypePolicy,
+        device: &Device,
+    ) -> Result<WanTransformer, ImportError> {
+        self.transformer(&self.dit_config()?, policy, device)
+    }
+
+    /// Everything [`Self::load_transformer`] checks before it reads values.
+    ///
+    /// # Errors
+    /// As [`Self::load_transformer`], the tensors' values aside.
+    pub fn check_transformer(&self) -> Result<(), ImportError> {
+        let module = WanTransformer::new(&self.dit_config()?, &Device::flex());
+        check_module(&module, &*self.source, &self.dit_keys())
+    }
+
+    fn transformer(
+        &self,
+        config: &WanConfig,
+        policy: &DtypePolicy,
+        device: &Device,
+    ) -> Result<WanTransformer, ImportError> {
+        let module = WanTransformer::new(config, device);
+        load_module(module, &*self.source, &self.dit_keys(), policy, device)
+    }
+
     /// The image encoder on `device`, its weights in the policy's dtype.
     ///
     /// # Errors

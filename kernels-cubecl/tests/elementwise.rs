@@ -5,12 +5,13 @@ use wan_kernels::{RopeTable, gate_residual, norm_modulate, reference, rms_norm, 
 
 const SHAPES: [[usize; 3]; 3] = [[1, 1, 2], [2, 5, 33], [1, 129, 48]];
 
-/// Layer norm and modulation in f64.
+/// Layer norm and modulation in f64; each row of the modulation is for as many rows, one after the other.
 fn norm_modulate_f64(x: &[f32], scale: &[f32], shift: &[f32], width: usize) -> Vec<f32> {
+    let span = x.len() / scale.len();
     let row = |(r, x): (usize, &[f32])| {
         let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
         let var = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / width as f64;
-        let at = r * width % scale.len();
+        let at = r / span * width;
         let norm = move |v: f32| (f64::from(v) - mean) / (var + 1e-6).sqrt();
         let modulated = |(c, &v): (usize, &f32)| {
             (norm(v) * (1.0 + f64::from(scale[at + c])) + f64::from(shift[at + c])) as f32
@@ -24,7 +25,7 @@ fn norm_modulate_f64(x: &[f32], scale: &[f32], shift: &[f32], width: usize) -> V
 fn norm_modulate_by_row_and_by_token() {
     for TestDevice { name, device, .. } in &devices() {
         for shape @ [b, l, d] in SHAPES {
-            for modulation in [[1, 1, d], [b, l, d]] {
+            for modulation in [[1, 1, d], [b, 1, d], [b, l, d]] {
                 let len = modulation.iter().product();
                 let expected = norm_modulate_f64(&normal(1, b * l * d), &normal(2, len), &normal(3, len), d);
                 let [x, scale, shift] =
@@ -59,12 +60,14 @@ fn rms_norm_and_gate() {
             let y = rms_norm(tensor(1, shape, device), tensor(2, [d], device), 1e-6);
             assert_close(&format!("{name} rms {shape:?}"), y, (&shape, &expected), Tolerance::MODULE);
 
-            let gate = normal(3, d);
-            let gated = x.iter().enumerate().map(|(i, &v)| v + v * gate[i % d]);
-            let expected: Vec<f32> = gated.collect();
-            let x = tensor(1, shape, device);
-            let y = gate_residual(x.clone(), x, tensor(3, [1, 1, d], device));
-            assert_close(&format!("{name} gate {shape:?}"), y, (&shape, &expected), Tolerance::MODULE);
+            for rows in [1, b] {
+                let (gate, span) = (normal(3, rows * d), b * l * d / rows);
+                let gated = x.iter().enumerate().map(|(i, &v)| v + v * gate[i / span * d + i % d]);
+                let expected: Vec<f32> = gated.collect();
+                let x = tensor(1, shape, device);
+                let y = gate_residual(x.clone(), x, tensor(3, [rows, 1, d], device));
+                assert_close(&format!("{name} gate {shape:?}"), y, (&shape, &expected), Tolerance::MODULE);
+            }
         }
     }
 }

@@ -17,10 +17,10 @@ const CLIP_PAIR_TOKENS: usize = 514;
 pub enum ModelKind {
     /// Text only.
     T2v,
-    /// An image as 20 input channels and as CLIP tokens.
-    ClipI2v,
-    /// A first and a last image, as channels and as CLIP tokens.
-    Flf2v,
+    /// An image as 20 input channels and as CLIP tokens of width `image_dim`.
+    ClipI2v { image_dim: usize },
+    /// A first and a last image, as channels and as CLIP tokens, `image_len` of both together.
+    Flf2v { image_dim: usize, image_len: usize },
     /// An image as 20 input channels.
     I2v,
     /// Control videos through `layers.len()` extra blocks, whose hints are added after the blocks in `layers`.
@@ -90,12 +90,13 @@ impl WanConfig {
 
     /// Wan 2.1 image to video: `Wan-AI/Wan2.1-I2V-14B-480P` and `Wan-AI/Wan2.1-I2V-14B-720P`.
     pub fn i2v_14b() -> Self {
-        Self { kind: ModelKind::ClipI2v, in_dim: 36, ..Self::t2v_14b() }
+        Self { kind: ModelKind::ClipI2v { image_dim: CLIP_DIM }, in_dim: 36, ..Self::t2v_14b() }
     }
 
     /// Wan 2.1 first and last frame to video: `Wan-AI/Wan2.1-FLF2V-14B-720P`.
     pub fn flf2v_14b() -> Self {
-        Self { kind: ModelKind::Flf2v, ..Self::i2v_14b() }
+        let kind = ModelKind::Flf2v { image_dim: CLIP_DIM, image_len: CLIP_PAIR_TOKENS };
+        Self { kind, ..Self::i2v_14b() }
     }
 
     /// Wan 2.1 video editing: `Wan-AI/Wan2.1-VACE-1.3B`.
@@ -169,6 +170,35 @@ impl WanConfig {
         self.patch.iter().product()
     }
 
+    /// Width of the image features, if the kind has a branch for them.
+    pub fn image_dim(&self) -> Option<usize> {
+        match self.kind {
+            ModelKind::ClipI2v { image_dim } | ModelKind::Flf2v { image_dim, .. } => Some(image_dim),
+            _ => None,
+        }
+    }
+
+    /// Image tokens that have a learned position each, if the kind has such.
+    pub fn image_len(&self) -> Option<usize> {
+        match self.kind {
+            ModelKind::Flf2v { image_len, .. } => Some(image_len),
+            _ => None,
+        }
+    }
+
+    /// Control values of one token, if the kind has a camera branch: those of all pixels under it.
+    pub fn control_width(&self) -> Option<usize> {
+        match self.kind {
+            ModelKind::LingBot { control_dim, .. } => Some(control_dim * self.pixels_per_token()),
+            _ => None,
+        }
+    }
+
+    /// Pixels of a frame under one token of a model with VAE 2.1.
+    fn pixels_per_token(&self) -> usize {
+        Strides::VAE_2_1.spatial.pow(2) * self.patch_volume()
+    }
+
     /// Strides of the model's VAE together with its patch.
     pub fn strides(&self) -> Strides {
         let vae = if self.kind == ModelKind::Ti2v { Strides::VAE_2_2 } else { Strides::VAE_2_1 };
@@ -201,23 +231,24 @@ impl WanConfig {
         let d = self.dim;
         match &self.kind {
             ModelKind::T2v | ModelKind::I2v | ModelKind::Ti2v | ModelKind::S2v | ModelKind::Animate => 0,
-            ModelKind::ClipI2v => self.clip_parameters(),
-            ModelKind::Flf2v => self.clip_parameters() + CLIP_PAIR_TOKENS * CLIP_DIM,
+            ModelKind::ClipI2v { image_dim } => self.image_parameters(*image_dim),
+            ModelKind::Flf2v { image_dim, image_len } => {
+                self.image_parameters(*image_dim) + image_len * image_dim
+            }
             ModelKind::Vace { layers, in_dim } => {
                 let block = self.block_parameters() + linear(d, d);
                 linear(in_dim * self.patch_volume(), d) + layers.len() * block + linear(d, d)
             }
             ModelKind::LingBot { control_dim, .. } => {
-                // Each latent cell carries the control values of its 8 x 8 pixels.
-                let embedding = linear(control_dim * 64 * self.patch_volume(), d);
+                let embedding = linear(control_dim * self.pixels_per_token(), d);
                 embedding + 2 * linear(d, d) + self.layers * 4 * linear(d, d)
             }
         }
     }
 
-    fn clip_parameters(&self) -> usize {
+    fn image_parameters(&self, image_dim: usize) -> usize {
         let d = self.dim;
-        let embedding = 2 * CLIP_DIM + linear(CLIP_DIM, CLIP_DIM) + linear(CLIP_DIM, d) + 2 * d;
+        let embedding = 2 * image_dim + linear(image_dim, image_dim) + linear(image_dim, d) + 2 * d;
         embedding + self.layers * (2 * linear(d, d) + d)
     }
 }

@@ -17,4 +17,16 @@ pub enum ModelError {
     /// The tokenizer gave up on a prompt.
     #[error("the prompt cannot be tokenized: {reason}")]
     Tokenize { reason: String },
+    /// Image features for a transformer without that branch.
+    #[error("this transformer takes no image features")]
+    NoImageBranch,
+    /// Image features of another encoder or of another number of pictures; rows and width.
+    #[error("{} image tokens of width {}, but the transformer takes {} of {}", found[0], found[1], expected[0], expected[1])]
+    ImageStates { found: [usize; 2], expected: [usize; 2] },
+    /// A camera path for a transformer without that branch.
+    #[error("this transformer takes no camera path")]
+    NoCameraBranch,
+    /// Control values of another kind: rays alone, or directions and keys.
+    #[error("{found} control values per token, but the transformer takes {expected}")]
+    ControlWidth { found: usize, expected: usize },
 }

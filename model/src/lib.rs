@@ -20,7 +20,7 @@ mod vae;
 
 pub use clip::{ClipActivation, ClipVision, ClipVisionConfig};
 pub use config::{ModelKind, SamplingDefaults, WanConfig};
-pub use dit::WanTransformer;
+pub use dit::{CameraContext, Conditions, Timestep, WanTransformer};
 pub use error::ModelError;
 pub use guidance::guide;
 pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};

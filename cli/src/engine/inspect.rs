@@ -68,16 +68,16 @@ fn dimensions(component: &Component) -> Result<Value, ImportError> {
             json!({"vocab": d.vocab, "d_model": d.d_model, "d_kv": d.d_kv, "heads": d.heads, "d_ff": d.d_ff,
                    "layers": d.layers, "buckets": d.buckets})
         }
-        Kind::Vae21 => {
+        Kind::Vae21 | Kind::Vae22 => {
             let d = component.vae_config()?;
-            json!({"base_dim": d.base_dim, "z_dim": d.z_dim, "dim_mult": d.dim_mult,
-                   "num_res_blocks": d.num_res_blocks, "temporal_down": d.temporal_down})
+            json!({"base_dim": d.base_dim, "decoder_base_dim": d.decoder_base_dim, "z_dim": d.z_dim,
+                   "dim_mult": d.dim_mult, "num_res_blocks": d.num_res_blocks, "temporal_down": d.temporal_down,
+                   "residual": d.residual, "patch_size": d.patch_size})
         }
         Kind::Clip => {
             let d = component.clip_config()?;
             json!({"image_size": d.image_size, "patch": d.patch, "width": d.width, "heads": d.heads, "mlp": d.mlp,
                    "layers": d.layers})
         }
-        Kind::Vae22 => Value::Null,
     })
 }

@@ -2,15 +2,17 @@
 
 use wan_model::{ModelKind, WanConfig};
 
-use super::{Settings, unfit};
-use crate::{DitFacts, ImportError, TensorSource};
+use super::{Settings, Shapes, unfit};
+use crate::{DitFacts, DitVariant, Fingerprint, ImportError, KeyTable, TensorSource};
 
 /// Width of a head in every released transformer.
 const HEAD_DIM: usize = 128;
 
-/// The text-to-video transformer that `facts` and `settings` describe, refused if they contradict each other.
+/// The transformer that `facts` and `settings` describe, refused if they contradict each other. How many experts a
+/// model has and whether it runs chunk by chunk show in no tensor: one, and no.
 pub(crate) fn dit(
     source: &dyn TensorSource,
+    fingerprint: &Fingerprint,
     facts: &DitFacts,
     settings: &Settings,
 ) -> Result<WanConfig, ImportError> {
@@ -19,8 +21,8 @@ pub(crate) fn dit(
     if freq_dim % 2 == 1 {
         return Err(unfit(source, format!("a time embedding of odd width {freq_dim}")));
     }
-    Ok(WanConfig {
-        kind: ModelKind::T2v,
+    let config = WanConfig {
+        kind: kind(source, fingerprint, facts)?,
         eps: settings.positive(&["eps"], 1e-6)?,
         dim,
         ffn_dim,
@@ -31,7 +33,52 @@ pub(crate) fn dit(
         text_dim,
         freq_dim,
         ..WanConfig::t2v_1_3b()
+    };
+    check_image(&config, settings)?;
+    Ok(config)
+}
+
+/// What the transformer is conditioned on, with the sizes of its branches.
+fn kind(
+    source: &dyn TensorSource,
+    fingerprint: &Fingerprint,
+    facts: &DitFacts,
+) -> Result<ModelKind, ImportError> {
+    let keys = KeyTable::dit(fingerprint.naming, &fingerprint.prefix);
+    let shapes = Shapes { source, keys: &keys };
+    let image_dim = || shapes.get("image_embedding.linear1.weight").map(|[_, width]| width);
+    Ok(match facts.variant {
+        DitVariant::T2v => ModelKind::T2v,
+        DitVariant::I2vA14b => ModelKind::I2v,
+        DitVariant::Ti2v5b => ModelKind::Ti2v,
+        DitVariant::I2vClip => ModelKind::ClipI2v { image_dim: image_dim()? },
+        DitVariant::Flf2v => {
+            let [_, image_len, _] = shapes.get("image_embedding.position")?;
+            ModelKind::Flf2v { image_dim: image_dim()?, image_len }
+        }
+        DitVariant::Lingbot => lingbot(&shapes)?,
+        DitVariant::Vace | DitVariant::S2v | DitVariant::Animate => {
+            return Err(fingerprint.not_runnable(source));
+        }
     })
+}
+
+/// The camera branch reads whole control values of every pixel under a token.
+fn lingbot(shapes: &Shapes) -> Result<ModelKind, ImportError> {
+    let [_, width] = shapes.get("camera.control.weight")?;
+    let with = |control_dim| ModelKind::LingBot { control_dim, causal: false };
+    let one = WanConfig { kind: with(1), ..WanConfig::t2v_1_3b() };
+    let control_dim = one.control_width().and_then(|one| split(width, one));
+    control_dim.map(with).ok_or_else(|| {
+        unfit(shapes.source, format!("{width} control values per token are no whole number per pixel"))
+    })
+}
+
+fn check_image(config: &WanConfig, settings: &Settings) -> Result<(), ImportError> {
+    let Some(width) = config.image_dim() else { return Ok(()) };
+    settings.agree(&["image_dim"], width)?;
+    settings.agree(&["added_kv_proj_dim"], config.dim)?;
+    config.image_len().map_or(Ok(()), |rows| settings.agree(&["pos_embed_seq_len"], rows))
 }
 
 /// The number of heads of any transformer, if `settings` and `facts` agree.

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod clip;
+pub mod presets;
 pub mod vae22;
 pub mod wan;
 

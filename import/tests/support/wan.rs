@@ -5,7 +5,7 @@ use wan_import::Naming;
 use super::Shapes;
 
 /// `[out, in]` weight and bias.
-fn linear(shapes: &mut Shapes, name: &str, out: usize, inputs: usize) {
+pub(super) fn linear(shapes: &mut Shapes, name: &str, out: usize, inputs: usize) {
     shapes.add(format!("{name}.weight"), &[out, inputs]);
     shapes.add(format!("{name}.bias"), &[out]);
 }

@@ -14,7 +14,7 @@ pub(crate) use launch::OPERATION;
 /// `x + y * gate`, in f32 inside; the dtype of `x`. In the place of `x` if nobody else holds it.
 ///
 /// # Shapes
-/// - `x`, `y`: `[b, l, d]`, `gate`: `[1, 1, d]` or `[b, l, d]`
+/// - `x`, `y`: `[b, l, d]`, `gate`: `[1, 1, d]`, `[b, 1, d]` or `[b, l, d]`
 ///
 /// # Panics
 /// If the shapes do not fit together.

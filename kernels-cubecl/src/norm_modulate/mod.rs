@@ -18,7 +18,7 @@ pub(crate) use launch::OPERATION;
 /// `layer_norm(x) * (1 + scale) + shift` over the last axis, in f32 inside; the dtype of `x`.
 ///
 /// # Shapes
-/// - `x`: `[b, l, d]`; `scale`, `shift`: both `[1, 1, d]`, or `[b, l, d]` for modulation per token
+/// - `x`: `[b, l, d]`; `scale`, `shift`: both `[1, 1, d]`, `[b, 1, d]`, or `[b, l, d]` for modulation per token
 ///
 /// # Panics
 /// If the shapes do not fit together.

@@ -28,6 +28,23 @@ impl QkNorm {
     }
 }
 
+/// Keys and values of image rows; queries and output are those of the text.
+#[derive(Module, Debug)]
+pub struct ImageAttention {
+    k: Linear,
+    v: Linear,
+    norm_k: QkNorm,
+}
+
+impl ImageAttention {
+    /// `None` for a transformer without the branch.
+    fn new(config: &WanConfig, device: &Device) -> Option<Self> {
+        config.image_dim()?;
+        let linear = || Linear::new(config.dim, config.dim, device);
+        Some(Self { k: linear(), v: linear(), norm_k: QkNorm::new(config, device) })
+    }
+}
+
 /// Self- or cross-attention: one set of projections, full width RMS norms on queries and keys.
 #[derive(Module, Debug)]
 pub struct Attention {
@@ -37,12 +54,14 @@ pub struct Attention {
     o: Linear,
     norm_q: QkNorm,
     norm_k: QkNorm,
+    image: Option<ImageAttention>,
     #[module(skip)]
     heads: usize,
 }
 
 impl Attention {
-    pub(crate) fn new(config: &WanConfig, device: &Device) -> Self {
+    /// Self-attention.
+    pub(super) fn among_video(config: &WanConfig, device: &Device) -> Self {
         let linear = || Linear::new(config.dim, config.dim, device);
         let norm = || QkNorm::new(config, device);
         Self {
@@ -52,39 +71,53 @@ impl Attention {
             o: linear(),
             norm_q: norm(),
             norm_k: norm(),
+            image: None,
             heads: config.heads,
         }
     }
 
+    /// Cross-attention, with the image branch if the transformer has one.
+    pub(super) fn to_prompt(config: &WanConfig, device: &Device) -> Self {
+        Self { image: ImageAttention::new(config, device), ..Self::among_video(config, device) }
+    }
+
     /// Full attention among the video tokens `[b, l, d]`, queries and keys rotated by position.
     pub fn among(&self, x: Tensor<3>, rope: &RopeTable) -> Tensor<3> {
-        let (q, k) = (self.queries(x.clone(), Some(rope)), self.keys(x.clone(), Some(rope)));
-        self.attend(q, k, self.values(x))
+        let q = self.heads(&self.q, &self.norm_q, x.clone(), Some(rope));
+        let k = self.heads(&self.k, &self.norm_k, x.clone(), Some(rope));
+        self.o.forward(attend(q, k, self.values(&self.v, x)))
     }
 
-    /// Attention from the video tokens `[b, l, d]` to text rows `[b, k, d]`; no mask, padding rows count.
-    pub fn to(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        self.attend(self.queries(x, None), self.keys(context.clone(), None), self.values(context))
+    /// Attention from the video tokens `[b, l, d]` to text rows `[b, k, d]`, no mask, padding rows count; and,
+    /// apart from it, to image rows `[b, m, d]`. The two results are summed before the output projection.
+    pub fn to(&self, x: Tensor<3>, text: &Tensor<3>, image: Option<&Tensor<3>>) -> Tensor<3> {
+        let q = self.heads(&self.q, &self.norm_q, x, None);
+        let k = self.heads(&self.k, &self.norm_k, text.clone(), None);
+        let out = attend(q.clone(), k, self.values(&self.v, text.clone()));
+        self.o.forward(match self.image.as_ref().zip(image) {
+            Some((part, rows)) => {
+                let k = self.heads(&part.k, &part.norm_k, rows.clone(), None);
+                out + attend(q, k, self.values(&part.v, rows.clone()))
+            }
+            None => out,
+        })
     }
 
-    fn queries(&self, x: Tensor<3>, rope: Option<&RopeTable>) -> Tensor<4> {
-        self.norm_q.forward(self.q.forward(x), rope, self.heads, self.o.dtype())
+    /// Normalised queries or keys, `[b, h, l, d]` in the matmuls' dtype.
+    fn heads(&self, linear: &Linear, norm: &QkNorm, x: Tensor<3>, rope: Option<&RopeTable>) -> Tensor<4> {
+        norm.forward(linear.forward(x), rope, self.heads, self.o.dtype())
     }
 
-    fn keys(&self, x: Tensor<3>, rope: Option<&RopeTable>) -> Tensor<4> {
-        self.norm_k.forward(self.k.forward(x), rope, self.heads, self.o.dtype())
-    }
-
-    fn values(&self, x: Tensor<3>) -> Tensor<4> {
+    fn values(&self, linear: &Linear, x: Tensor<3>) -> Tensor<4> {
         let [b, l, width] = x.dims();
-        let v = self.v.forward(x).reshape([b, l, self.heads, width / self.heads]);
+        let v = linear.forward(x).reshape([b, l, self.heads, width / self.heads]);
         v.swap_dims(1, 2).cast(self.o.dtype())
     }
+}
 
-    /// Attention over `[b, h, l, d]` in the matmuls' dtype, and the output projection; `[b, l, h * d]` f32.
-    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-        let [b, h, l, d] = q.dims();
-        let out = attention(q, k, v).cast(DType::F32);
-        self.o.forward(out.swap_dims(1, 2).reshape([b, l, h * d]))
-    }
+/// Attention over `[b, h, l, d]` in the matmuls' dtype; `[b, l, h * d]` f32.
+fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
+    let [b, h, l, d] = q.dims();
+    let out = attention(q, k, v).cast(DType::F32);
+    out.swap_dims(1, 2).reshape([b, l, h * d])
 }

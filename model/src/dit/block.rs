@@ -4,30 +4,14 @@ use burn::{
     module::{Module, Param},
     prelude::*,
 };
-use wan_kernels::{RopeTable, gate_residual, norm_modulate};
+use wan_kernels::RopeTable;
 
-use super::{Attention, FeedForward};
+use super::{
+    Attention, FeedForward,
+    camera::{CameraInjection, CameraModulation},
+    norm::{AffineNorm, add_gated, modulate},
+};
 use crate::{WanConfig, param::param};
-
-/// The layer norm with learned scale and shift before cross-attention.
-#[derive(Module, Debug)]
-pub struct AffineNorm {
-    weight: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
-    #[module(skip)]
-    eps: f64,
-}
-
-impl AffineNorm {
-    fn new(config: &WanConfig, device: &Device) -> Self {
-        Self { weight: param([config.dim], device), bias: param([config.dim], device), eps: config.eps }
-    }
-
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let row = |v: &Param<Tensor<1>>| v.val().reshape([1, 1, -1]);
-        norm_modulate(x, row(&self.weight) - 1.0, row(&self.bias), self.eps)
-    }
-}
 
 /// Self-attention, cross-attention and feed-forward under six modulations.
 ///
@@ -37,6 +21,7 @@ impl AffineNorm {
 pub struct WanBlock {
     modulation: Param<Tensor<2>>,
     self_attn: Attention,
+    pub(super) camera: Option<CameraInjection>,
     norm3: AffineNorm,
     cross_attn: Attention,
     ffn: FeedForward,
@@ -44,30 +29,51 @@ pub struct WanBlock {
     eps: f64,
 }
 
+/// What all blocks of a pass read.
+pub(super) struct Shared<'a> {
+    /// `[n, 6, d]` the projected timestep: one row, or one for each latent frame.
+    pub(super) time: Tensor<3>,
+    /// `[1, k, d]`.
+    pub(super) text: &'a Tensor<3>,
+    /// `[1, m, d]`.
+    pub(super) image: Option<&'a Tensor<3>>,
+    pub(super) rope: &'a RopeTable,
+}
+
 impl WanBlock {
-    pub(crate) fn new(config: &WanConfig, device: &Device) -> Self {
+    pub(super) fn new(config: &WanConfig, device: &Device) -> Self {
         Self {
             modulation: param([6, config.dim], device),
-            self_attn: Attention::new(config, device),
-            norm3: AffineNorm::new(config, device),
-            cross_attn: Attention::new(config, device),
+            self_attn: Attention::among_video(config, device),
+            camera: CameraInjection::new(config, device),
+            norm3: AffineNorm::new(config.dim, config.eps, device),
+            cross_attn: Attention::to_prompt(config, device),
             ffn: FeedForward::new(config, device),
             eps: config.eps,
         }
     }
 
-    /// `x`: `[1, l, d]`, `time`: `[1, 6, d]` the projected timestep, `context`: `[1, k, d]`; result `[1, l, d]`.
-    pub fn forward(&self, x: Tensor<3>, time: Tensor<3>, context: Tensor<3>, rope: &RopeTable) -> Tensor<3> {
-        let [shift_sa, scale_sa, gate_sa, shift_ff, scale_ff, gate_ff] = self.modulate(time);
-        let y = self.self_attn.among(norm_modulate(x.clone(), scale_sa, shift_sa, self.eps), rope);
-        let x = gate_residual(x, y, gate_sa);
-        let x = x.clone() + self.cross_attn.to(self.norm3.forward(x), context);
-        let y = self.ffn.forward(norm_modulate(x.clone(), scale_ff, shift_ff, self.eps));
-        gate_residual(x, y, gate_ff)
+    /// `[1, l, d]` to `[1, l, d]`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        shared: &Shared,
+        camera: Option<CameraModulation>,
+    ) -> Tensor<3> {
+        let [shift_sa, scale_sa, gate_sa, shift_ff, scale_ff, gate_ff] = self.rows(shared.time.clone());
+        let y = self.self_attn.among(modulate(x.clone(), scale_sa, shift_sa, self.eps), shared.rope);
+        let x = add_gated(x, y, gate_sa);
+        let x = match camera {
+            Some(camera) => camera.apply(x),
+            None => x,
+        };
+        let x = x.clone() + self.cross_attn.to(self.norm3.forward(x), shared.text, shared.image);
+        let y = self.ffn.forward(modulate(x.clone(), scale_ff, shift_ff, self.eps));
+        add_gated(x, y, gate_ff)
     }
 
-    /// The six rows `modulation + time`, `[1, 1, d]` each.
-    fn modulate(&self, time: Tensor<3>) -> [Tensor<3>; 6] {
+    /// The six rows `modulation + time`, `[n, 1, d]` each.
+    fn rows(&self, time: Tensor<3>) -> [Tensor<3>; 6] {
         let rows = time + self.modulation.val().unsqueeze::<3>();
         std::array::from_fn(|k| rows.clone().narrow(1, k, 1))
     }

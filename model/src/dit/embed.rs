@@ -54,7 +54,7 @@ impl TimeEmbed {
         }
     }
 
-    /// `[1, 1, freq_dim]` to `[1, 1, d]`.
+    /// `[n, 1, freq_dim]` to `[n, 1, d]`.
     pub fn forward(&self, sinusoid: Tensor<3>) -> Tensor<3> {
         self.linear2.forward(silu(self.linear1.forward(sinusoid)))
     }

@@ -4,8 +4,8 @@ use burn::{
     module::{Module, Param},
     prelude::*,
 };
-use wan_kernels::norm_modulate;
 
+use super::norm::modulate;
 use crate::{Linear, WanConfig, param::param};
 
 /// Layer norm modulated by the time embedding, and the output projection, all in f32.
@@ -27,10 +27,11 @@ impl Head {
         }
     }
 
-    /// `x`: `[1, l, d]`, `time`: `[1, 1, d]` the time embedding; result `[1, l, pt * ph * pw * out_dim]`.
+    /// `x`: `[1, l, d]`, `time`: `[n, 1, d]` the time embedding, one row or one for each latent frame; result
+    /// `[1, l, pt * ph * pw * out_dim]`.
     pub fn forward(&self, x: Tensor<3>, time: Tensor<3>) -> Tensor<3> {
         let rows = time + self.modulation.val().unsqueeze::<3>();
         let (shift, scale) = (rows.clone().narrow(1, 0, 1), rows.narrow(1, 1, 1));
-        self.head.forward(norm_modulate(x, scale, shift, self.eps))
+        self.head.forward(modulate(x, scale, shift, self.eps))
     }
 }

@@ -2,14 +2,21 @@
 
 mod attention;
 mod block;
+mod camera;
+mod conditions;
 mod embed;
 mod ffn;
 mod head;
+mod image;
+mod norm;
 mod transformer;
 
 pub use attention::Attention;
 pub use block::WanBlock;
+pub use camera::{CameraContext, CameraEmbed};
+pub use conditions::{Conditions, Timestep};
 pub use embed::{PatchEmbed, TextEmbed, TimeEmbed};
 pub use ffn::FeedForward;
 pub use head::Head;
+pub use image::ImageEmbed;
 pub use transformer::WanTransformer;

@@ -3,14 +3,19 @@
 use burn::{module::Module, prelude::*};
 use wan_kernels::{RopeTable, silu};
 
-use super::{Head, PatchEmbed, TextEmbed, TimeEmbed, WanBlock};
-use crate::{Linear, WanConfig, sinusoid};
+use super::{
+    CameraContext, CameraEmbed, Conditions, Head, ImageEmbed, PatchEmbed, TextEmbed, TimeEmbed, Timestep,
+    WanBlock, block::Shared,
+};
+use crate::{Linear, ModelError, WanConfig, sinusoid};
 
-/// Predicts the flow `noise - x0` of noisy latents at a timestep, given text.
+/// Predicts the flow `noise - x0` of noisy latents at a timestep, given text and what else its kind takes.
 #[derive(Module, Debug)]
 pub struct WanTransformer {
     patch_embedding: PatchEmbed,
     text_embedding: TextEmbed,
+    image_embedding: Option<ImageEmbed>,
+    camera: Option<CameraEmbed>,
     time_embedding: TimeEmbed,
     time_projection: Linear,
     blocks: Vec<WanBlock>,
@@ -25,6 +30,8 @@ impl WanTransformer {
         Self {
             patch_embedding: PatchEmbed::new(config, device),
             text_embedding: TextEmbed::new(config, device),
+            image_embedding: ImageEmbed::new(config, device),
+            camera: CameraEmbed::new(config, device),
             time_embedding: TimeEmbed::new(config, device),
             time_projection: Linear::new(config.dim, 6 * config.dim, device),
             blocks: (0..config.layers).map(|_| WanBlock::new(config, device)).collect(),
@@ -48,32 +55,76 @@ impl WanTransformer {
         self.text_embedding.forward(Tensor::cat(vec![text, padding], 1))
     }
 
+    /// The CLIP states of one or two pictures as the blocks take them; the same for every step of a run.
+    ///
+    /// # Shapes
+    /// - `states`: `[pictures, tokens, image_dim]` f32
+    /// - result: `[1, pictures * tokens, d]`
+    ///
+    /// # Errors
+    /// [`ModelError::NoImageBranch`] and [`ModelError::ImageStates`].
+    pub fn embed_image(&self, states: Tensor<3>) -> Result<Tensor<3>, ModelError> {
+        self.image_embedding.as_ref().ok_or(ModelError::NoImageBranch)?.forward(states)
+    }
+
+    /// A camera path as the blocks take it; the same for every step of a run. The modulations of the first
+    /// `blocks_kept` blocks are computed now and held, `2 * l * d` values of the matmuls' dtype each; the other blocks
+    /// compute theirs in every pass.
+    ///
+    /// # Shapes
+    /// - `control`: `[1, l, control values]` f32, of [`crate::camera::control_tokens`]
+    ///
+    /// # Errors
+    /// [`ModelError::NoCameraBranch`] and [`ModelError::ControlWidth`].
+    pub fn embed_camera(&self, control: Tensor<3>, blocks_kept: usize) -> Result<CameraContext, ModelError> {
+        let embedded = self.camera.as_ref().ok_or(ModelError::NoCameraBranch)?.forward(control)?;
+        let injections = self.blocks.iter().filter_map(|block| block.camera.as_ref()).take(blocks_kept);
+        let kept = injections.map(|injection| injection.kept(embedded.clone())).collect();
+        Ok(CameraContext { embedded, kept })
+    }
+
     /// The rotary table for latents of `[frames, rows, columns]`; the same for every step of a run.
     pub fn rope(&self, latent: [usize; 3], device: &Device) -> RopeTable {
         RopeTable::new(self.grid(latent), self.config.head_dim(), device)
     }
 
-    /// One forward pass.
+    /// One forward pass. Embedded text alone is a condition; what the network has no branch for is left out.
     ///
     /// # Shapes
-    /// - `x`: `[1, in_dim, frames, rows, columns]` f32 latents; `context`: of [`Self::embed_text`]
-    /// - `timestep`: 0 to 1000
+    /// - `x`: `[1, in_dim, frames, rows, columns]` f32 latents
     /// - result: `[1, out_dim, frames, rows, columns]` f32
-    pub fn forward(&self, x: Tensor<5>, timestep: f64, context: &Tensor<3>, rope: &RopeTable) -> Tensor<5> {
+    ///
+    /// # Panics
+    /// If `x` has other channels than the network takes, or a camera other tokens than `x`.
+    pub fn forward<'a>(
+        &self,
+        x: Tensor<5>,
+        timestep: impl Into<Timestep>,
+        conditions: impl Into<Conditions<'a>>,
+        rope: &RopeTable,
+    ) -> Tensor<5> {
         let [_, _, frames, rows, columns] = x.dims();
-        let time = self.embed_time(timestep, &x.device());
+        let Conditions { text, image, camera } = conditions.into();
+        let time = self.embed_time(timestep.into(), &x.device());
         let projected = self.time_projection.forward(silu(time.clone()));
-        let projected = projected.reshape([1, 6, self.config.dim]);
-        let tokens = self.blocks.iter().fold(self.patch_embedding.forward(x), |tokens, block| {
-            block.forward(tokens, projected.clone(), context.clone(), rope)
-        });
+        let projected = projected.reshape([-1, 6, self.config.dim as i32]);
+        let [time, projected] = [time, projected].map(|rows| by_frame(rows, frames / self.config.patch[0]));
+        let shared = Shared { time: projected, text, image, rope };
+        let mut tokens = self.patch_embedding.forward(x);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let camera =
+                camera.zip(block.camera.as_ref()).map(|(camera, part)| camera.modulation(index, part));
+            tokens = block.forward(tokens, &shared, camera);
+        }
         self.unpatchify(self.head.forward(tokens, time), [frames, rows, columns])
     }
 
-    fn embed_time(&self, timestep: f64, device: &Device) -> Tensor<3> {
-        let values = sinusoid(timestep, self.config.freq_dim);
-        self.time_embedding
-            .forward(Tensor::from_data(TensorData::new(values, [1, 1, self.config.freq_dim]), device))
+    /// `[n, 1, d]`, a row for each distinct timestep.
+    fn embed_time(&self, timestep: Timestep, device: &Device) -> Tensor<3> {
+        let (rows, width) = (timestep.distinct(), self.config.freq_dim);
+        let values: Vec<f32> = rows.iter().flat_map(|&timestep| sinusoid(timestep, width)).collect();
+        let sinusoids = Tensor::from_data(TensorData::new(values, [rows.len(), 1, width]), device);
+        self.time_embedding.forward(sinusoids)
     }
 
     fn grid(&self, latent: [usize; 3]) -> [usize; 3] {
@@ -87,4 +138,14 @@ impl WanTransformer {
         let patches: Tensor<6> = by_frame.reshape([f * pt, i, j, ph, pw, c]).permute([5, 0, 1, 3, 2, 4]);
         patches.reshape([1, c, latent[0], latent[1], latent[2]])
     }
+}
+
+/// `[1, k, d]` as it is; of `[2, k, d]` the first for the first of `frames` and the second for all others.
+fn by_frame(rows: Tensor<3>, frames: usize) -> Tensor<3> {
+    if rows.dims()[0] == 1 {
+        return rows;
+    }
+    let second: Vec<i32> = (0..frames).map(|frame| i32::from(frame > 0)).collect();
+    let second = Tensor::<1, Int>::from_data(TensorData::new(second, [frames]), &rows.device());
+    rows.select(0, second)
 }

@@ -1,0 +1,101 @@
+//! The camera branch of LingBot-World: control values become a scale and a shift of every token in every block.
+
+use burn::{module::Module, prelude::*, tensor::DType};
+use wan_kernels::{gate_residual, silu};
+
+use crate::{Linear, ModelError, WanConfig};
+
+/// From the control values of a token's pixels to a row of the model's width.
+#[derive(Module, Debug)]
+pub struct CameraEmbed {
+    control: Linear,
+    linear1: Linear,
+    linear2: Linear,
+    #[module(skip)]
+    width: usize,
+}
+
+impl CameraEmbed {
+    /// `None` for a transformer without the branch.
+    pub(super) fn new(config: &WanConfig, device: &Device) -> Option<Self> {
+        let width = config.control_width()?;
+        Some(Self {
+            control: Linear::new(width, config.dim, device),
+            linear1: Linear::new(config.dim, config.dim, device),
+            linear2: Linear::new(config.dim, config.dim, device),
+            width,
+        })
+    }
+
+    /// `[1, l, control values]` to `[1, l, d]`.
+    pub(super) fn forward(&self, control: Tensor<3>) -> Result<Tensor<3>, ModelError> {
+        let found = control.dims()[2];
+        if found != self.width {
+            return Err(ModelError::ControlWidth { found, expected: self.width });
+        }
+        let x = self.control.forward(control);
+        Ok(x.clone() + self.linear2.forward(silu(self.linear1.forward(x))))
+    }
+}
+
+/// One block's reading of the embedded camera.
+#[derive(Module, Debug)]
+pub struct CameraInjection {
+    linear1: Linear,
+    linear2: Linear,
+    scale: Linear,
+    shift: Linear,
+}
+
+impl CameraInjection {
+    /// `None` for a transformer without the branch.
+    pub(super) fn new(config: &WanConfig, device: &Device) -> Option<Self> {
+        config.control_width()?;
+        let linear = || Linear::new(config.dim, config.dim, device);
+        Some(Self { linear1: linear(), linear2: linear(), scale: linear(), shift: linear() })
+    }
+
+    /// The embedded camera `[1, l, d]` as this block's modulation.
+    pub(super) fn modulation(&self, camera: Tensor<3>) -> CameraModulation {
+        let x = self.linear2.forward(silu(self.linear1.forward(camera.clone()))) + camera;
+        CameraModulation { scale: self.scale.forward(x.clone()), shift: self.shift.forward(x) }
+    }
+
+    /// [`Self::modulation`] in the matmuls' dtype.
+    pub(super) fn kept(&self, camera: Tensor<3>) -> CameraModulation {
+        let CameraModulation { scale, shift } = self.modulation(camera);
+        CameraModulation { scale: scale.cast(self.scale.dtype()), shift: shift.cast(self.shift.dtype()) }
+    }
+}
+
+/// Scale and shift of every token, `[1, l, d]` each.
+#[derive(Clone, Debug)]
+pub(super) struct CameraModulation {
+    scale: Tensor<3>,
+    shift: Tensor<3>,
+}
+
+impl CameraModulation {
+    /// `(1 + scale) * x + shift`, f32.
+    pub(super) fn apply(self, x: Tensor<3>) -> Tensor<3> {
+        let shifted = x.clone() + self.shift.cast(DType::F32);
+        gate_residual(shifted, x, self.scale)
+    }
+}
+
+/// A camera path as the blocks take it; the same for every step of a run and for both passes of guidance.
+#[derive(Clone, Debug)]
+pub struct CameraContext {
+    /// `[1, l, d]`.
+    pub(super) embedded: Tensor<3>,
+    /// Of the first blocks; the others compute theirs in every pass.
+    pub(super) kept: Vec<CameraModulation>,
+}
+
+impl CameraContext {
+    /// The modulation of block `index`, whose part is `injection`.
+    pub(super) fn modulation(&self, index: usize, injection: &CameraInjection) -> CameraModulation {
+        let kept = self.kept.get(index).cloned();
+        kept.unwrap_or_else(|| injection.modulation(self.embedded.clone()))
+    }
+}
