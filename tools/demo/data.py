@@ -23,8 +23,8 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "
 MOTIONS = (*DIRECTIONS, "bounce", "grow", "shrink", "spin")
 BACKGROUNDS = {"black": (10, 10, 12), "gray": (92, 94, 98), "navy": (16, 24, 62), "green": (12, 50, 40),
                "sand": (198, 186, 158)}
-SIZES = {"small": (0.135, 0.155), "big": (0.235, 0.265)}
-ANY_SIZE = (0.165, 0.225)
+SIZES = {"small": (0.145, 0.155), "big": (0.245, 0.255)}
+ANY_SIZE = (0.19, 0.21)
 
 COLOUR_WORDS = {"red": ("red", "crimson", "scarlet", "bright red"), "green": ("green", "emerald", "bright green"),
                 "blue": ("blue", "azure", "bright blue"), "yellow": ("yellow", "golden", "bright yellow"),
@@ -114,10 +114,10 @@ def sample_scene(rng, holding_out=True):
     return Scene(
         shape, colour, motion, background, size,
         radius=rng.uniform(*SIZES.get(size, ANY_SIZE)),
-        centre=(rng.uniform(0.34, 0.66), rng.uniform(0.34, 0.66)),
-        travel=rng.uniform(0.21, 0.29), turn=rng.choice((-1, 1)) * rng.uniform(0.5, 0.75) * math.pi,
-        tilt=rng.uniform(-0.12, 0.12), phase=rng.uniform(-0.1, 0.1), ramp=rng.uniform(-0.08, 0.08),
-        rgb=jitter(COLOURS[colour], 10), ground=jitter(BACKGROUNDS[background], 4))
+        centre=(rng.uniform(0.42, 0.58), rng.uniform(0.42, 0.58)),
+        travel=rng.uniform(0.23, 0.25), turn=rng.choice((-1, 1)) * rng.uniform(0.6, 0.7) * math.pi,
+        tilt=rng.uniform(-0.03, 0.03), phase=rng.uniform(-0.05, 0.05), ramp=rng.uniform(-0.02, 0.02),
+        rgb=jitter(COLOURS[colour], 4), ground=jitter(BACKGROUNDS[background], 2))
 
 
 def path(scene, t):

@@ -1,9 +1,10 @@
-"""Asks the model for clips and looks at them: the colour of what moves, and where it goes.
+"""Asks the model for clips and looks at them: the shape and colour of what moves, and where it goes.
 
 `python evaluate.py [--model DIR] [--count N]` runs the held-out prompts through diffusers;
 `python evaluate.py --wan BINARY` through the engine. `--sheet OUT.webp` also draws an animated sheet of twelve clips.
 """
 import argparse
+import functools
 import json
 import math
 import pathlib
@@ -11,9 +12,10 @@ import subprocess
 import tempfile
 
 import numpy as np
+import torch
 
 from common import HERE, RUN
-from data import COLOURS, DIRECTIONS
+from data import COLOURS, DIRECTIONS, SHAPES, distance
 
 SHEET = ["a red ball rolls to the left", "a yellow star flies up and to the right", "a big blue square slides right",
          "the ring, purple, falls down", "a green triangle spins", "a white ball bounces",
@@ -36,6 +38,32 @@ def colour(clip, weight):
     return min(COLOURS, key=lambda name: np.abs(rgb - COLOURS[name]).sum())
 
 
+@functools.cache
+def unit_area(name):
+    at = (torch.arange(200) + 0.5) / 50 - 2
+    return (distance(name, at.view(1, -1), at.view(-1, 1), torch.ones(())) < 0).sum().item() / 2500
+
+
+def outline(name, turn, centre, area, height, width):
+    """[H, W]: the shape of that area, whether a pixel is inside."""
+    y, x = (torch.arange(n).view(s) - c for n, s, c in zip((height, width), ((-1, 1), (1, -1)), centre))
+    c, s = math.cos(turn), math.sin(turn)
+    return (distance(name, c * x + s * y, c * y - s * x, torch.tensor(area / unit_area(name)).sqrt()) < 0).numpy()
+
+
+def shape(weight):
+    """The name of the shape whose outline lies best over what is seen in the middle frames, turned as it may be."""
+    frames, height, width = weight.shape
+    overlap = dict.fromkeys(SHAPES, 0.0)
+    for frame in weight[frames // 4:-frames // 4:2]:
+        seen = frame > 0.5 * frame.max()
+        centre = [c.mean() for c in np.nonzero(seen)]
+        for name in overlap:
+            drawn = [outline(name, turn * math.pi / 15, centre, seen.sum(), height, width) for turn in range(15)]
+            overlap[name] += max((seen & d).sum() / (seen | d).sum() for d in drawn)
+    return max(overlap, key=overlap.get)
+
+
 def direction(weight):
     """The name of the path from the first quarter of the clip to the last, None if it is short."""
     frames, height, width = weight.shape
@@ -52,15 +80,14 @@ def direction(weight):
 
 
 def look(clip):
-    """(colour, direction) of what moves in a clip, (None, None) if nothing is there."""
+    """(shape, colour, direction) of what moves in a clip, None thrice if nothing is there."""
     weight = mask(clip)
     if (weight > 0).sum() < 20 * len(clip):
-        return None, None
-    return colour(clip, weight), direction(weight)
+        return None, None, None
+    return shape(weight), colour(clip, weight), direction(weight)
 
 
 def with_diffusers(folder, guidance):
-    import torch
     from diffusers import WanPipeline
 
     pipe = WanPipeline.from_pretrained(folder, torch_dtype=torch.float32)
@@ -108,7 +135,7 @@ def main():
     if args.sheet:
         draw_sheet([make(prompt, seed) for seed, prompt in enumerate(SHEET)], fps, args.sheet)
     prompts = json.loads((HERE / "prompts.json").read_text())[:args.count]
-    right = {"colour": 0, "direction": 0}
+    right = {"shape": 0, "colour": 0, "direction": 0}
     for seed, row in enumerate(prompts):
         seen = dict(zip(right, look(make(row["prompt"], seed))))
         for k in right:

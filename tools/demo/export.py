@@ -11,9 +11,9 @@ import sys
 
 from diffusers import UniPCMultistepScheduler, WanPipeline
 
-import decoder
 import dit
 import text
+import vae
 from common import HERE, RUN
 from data import FRAMES, SIZE
 
@@ -24,7 +24,7 @@ DEFAULTS = {"width": SIZE, "height": SIZE, "num_frames": FRAMES, "fps": 12, "num
 
 def save_model(folder):
     tokenizer, encoder = text.load()
-    autoencoder, stats = decoder.load()
+    autoencoder, stats = vae.load()
     autoencoder.register_to_config(latents_mean=stats["mean"], latents_std=stats["std"])
     scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=dit.SHIFT)
     pipe = WanPipeline(tokenizer, encoder, autoencoder, scheduler, dit.load())

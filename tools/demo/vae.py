@@ -15,7 +15,8 @@ CONFIG = dict(base_dim=16, z_dim=16, dim_mult=[1, 2, 3, 4], num_res_blocks=1, te
 # (until step, crop, frames, clips): small crops first, as what a colour is needs no more; whole clips last, or faults
 # of the kept frames grow from one to the next.
 STAGES = ((820, 32, 5, 4), (2200, 48, 9, 4), (None, 48, FRAMES, 2))
-KL = 3e-4
+# (until step, what the KL divergence costs): at last an outline must survive errors as large as a transformer makes.
+KL = ((2660, 3e-4), (3000, 6e-3), (3500, 1.5e-2), (None, 4e-2))
 
 
 def build():
@@ -70,7 +71,8 @@ def loss_of(vae, step):
     error = error_of(y, x, weight)
     kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
     psnr = -10 * torch.log10((y - x).square().mean() / 4)
-    return error + KL * kl, {"error": error.item(), "kl": kl.item(), "psnr": psnr.item()}
+    cost = next(cost for until, cost in KL if until is None or step < until)
+    return error + cost * kl, {"error": error.item(), "kl": kl.item(), "psnr": psnr.item()}
 
 
 @torch.no_grad()
@@ -96,7 +98,7 @@ def load():
 
 
 def main():
-    args = arguments(3000)
+    args = arguments(4000)
     vae = build()
     train("vae", vae, lambda step: loss_of(vae, step), args.steps, args.minutes, peak=2e-3, average=0.99)
     stats = statistics(vae.eval())
