@@ -12,7 +12,7 @@ mod yuv;
 use image::RgbImage;
 
 pub use error::MediaError;
-pub use output::Output;
+pub use output::{Output, check_new};
 pub use temporary::remove_leftovers;
 pub(crate) use temporary::{TemporaryFile, TemporaryFolder};
 

@@ -12,7 +12,8 @@ use crate::{
 
 const POSES: &str = "poses.npy";
 const INTRINSICS: &str = "intrinsics.npy";
-const ACTIONS: &str = "action.npy";
+/// The file of a path's keys.
+pub const ACTIONS: &str = "action.npy";
 const CAMERAS: &str = "cameras.json";
 
 /// Largest `cameras.json`, in bytes: some 50000 poses.

@@ -1,6 +1,6 @@
 //! JSON files that people may have edited: bounded in size, and no key twice in an object.
 
-use std::{fmt, io::Read, path::Path};
+use std::{fmt, path::Path};
 
 use serde::{
     Deserialize, Deserializer,
@@ -8,19 +8,15 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::ImportError;
+use crate::{ImportError, bounded};
 
 /// Largest configuration that is read, in bytes.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
 
 /// Reads a JSON file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Value, ImportError> {
-    let io = |source| ImportError::Io { path: path.to_owned(), source };
-    let mut text = Vec::new();
-    std::fs::File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut text).map_err(io)?;
-    if text.len() as u64 > limit {
-        return Err(ImportError::config(path, format!("larger than {limit} bytes")));
-    }
+    let too_large = || ImportError::config(path, format!("larger than {limit} bytes"));
+    let text = bounded::read(path, limit)?.ok_or_else(too_large)?;
     let Unique(value) =
         serde_json::from_slice(&text).map_err(|e| ImportError::config(path, e.to_string()))?;
     Ok(value)

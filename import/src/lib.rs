@@ -3,6 +3,7 @@
 //! A file is mapped, never read whole. [`Checkpoint::open`] finds the components of a model, [`Component`] says what
 //! they are and how they are configured, [`load_module`] fills a module with their tensors.
 
+mod bounded;
 mod camera;
 mod checkpoint;
 mod component;
@@ -26,7 +27,7 @@ mod source;
 mod tokens;
 mod torch;
 
-pub use camera::{camera_files, read_camera};
+pub use camera::{ACTIONS, camera_files, read_camera};
 pub use checkpoint::{Checkpoint, Layout, Source};
 pub use component::Component;
 pub use detect::{DitFacts, DitVariant, Fingerprint, Kind};

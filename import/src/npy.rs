@@ -3,9 +3,9 @@
 //! Read by hand and strictly: the header is a Python literal, of which exactly the form that NumPy writes is taken,
 //! so that a hostile one costs nothing.
 
-use std::{io::Read, path::Path};
+use std::path::Path;
 
-use crate::ImportError;
+use crate::{ImportError, bounded};
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -98,12 +98,8 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, ImportError> {
     if !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
     }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ImportError::format(path, FORMAT, format!("larger than {MAX_BYTES} bytes")));
-    }
-    Ok(bytes)
+    let too_large = || ImportError::format(path, FORMAT, format!("larger than {MAX_BYTES} bytes"));
+    bounded::read(path, MAX_BYTES)?.ok_or_else(too_large)
 }
 
 /// The header's text and what follows it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-pub use wan_import::camera_files;
+pub use wan_import::{ACTIONS, camera_files};
 use wan_model::camera::{CameraError, Intrinsics, MAX_POSES, Motion, frame_steps, normalise};
 pub use wan_model::camera::{CameraPath, Pose, relative_to_first};
 use wan_pipeline::PipelineError;

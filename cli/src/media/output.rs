@@ -70,7 +70,7 @@ impl Output {
         match self {
             Self::Mp4(path) | Self::Gif(path) | Self::Webp(path) | Self::Png(path) => {
                 check_folder(folder_of(path))?;
-                check_free(path.symlink_metadata().is_ok(), path, overwrite)?;
+                check_new(path, overwrite)?;
                 TemporaryFile::new(path, overwrite).map(drop)
             }
             Self::Sequence(pattern) => {
@@ -84,6 +84,11 @@ impl Output {
 
 fn check_folder(folder: &Path) -> Result<(), MediaError> {
     if folder.is_dir() { Ok(()) } else { Err(MediaError::NoFolder { path: folder.to_owned() }) }
+}
+
+/// Refuses a path where something is, unless it may be replaced.
+pub fn check_new(path: &Path, overwrite: bool) -> Result<(), MediaError> {
+    check_free(path.symlink_metadata().is_ok(), path, overwrite)
 }
 
 fn check_free(taken: bool, path: &Path, overwrite: bool) -> Result<(), MediaError> {

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 
 use super::{CameraError, Intrinsics, Pose};
-use crate::Strides;
+use crate::{Strides, patches::patches};
 
 /// Pixel rows and columns of a latent cell.
 const CELL: usize = Strides::VAE_2_1.spatial;
@@ -65,13 +65,7 @@ pub fn directions_and_keys(
 /// Gathers the cells of each token: `[1, c, frames, rows, columns]` to `[1, tokens, c * patch]`, where a token's values
 /// run over channels, then the rows of its patch, then the columns.
 pub fn control_tokens(control: Tensor<5>, patch: [usize; 3]) -> Tensor<3> {
-    let [pt, ph, pw] = patch;
-    let [_, c, frames, rows, columns] = control.dims();
-    let (f, i, j) = (frames / pt, rows / ph, columns / pw);
-    // Time first, then space: ndarray stops at six dimensions.
-    let by_frame = control.reshape([c, f, pt, rows * columns]).swap_dims(0, 1);
-    let patches: Tensor<6> = by_frame.reshape([f, c * pt, i, ph, j, pw]).permute([0, 2, 4, 1, 3, 5]);
-    patches.reshape([1, f * i * j, c * pt * ph * pw])
+    patches(control, patch)
 }
 
 fn dims(channels: usize, frames: usize, [height, width]: [usize; 2]) -> Result<[usize; 5], CameraError> {

@@ -1,24 +1,24 @@
 //! One block of the image encoder: attention and feed-forward, each behind a layer norm.
 
 use burn::{
-    module::{Module, Param},
+    module::Module,
     prelude::*,
     tensor::{
         DType,
         activation::{gelu, sigmoid},
     },
 };
-use wan_kernels::{attention, norm_modulate};
+use wan_kernels::attention;
 
 use super::{ClipActivation, ClipVisionConfig};
-use crate::{Linear, param::param};
+use crate::{Linear, norm::AffineNorm};
 
 /// Attention among the tokens of a picture, then the feed-forward.
 #[derive(Module, Debug)]
 pub(super) struct ClipBlock {
-    norm1: ClipNorm,
+    norm1: AffineNorm,
     attn: Attention,
-    norm2: ClipNorm,
+    norm2: AffineNorm,
     mlp: FeedForward,
 }
 
@@ -26,9 +26,9 @@ impl ClipBlock {
     /// A block without memory until loaded.
     pub(super) fn new(config: &ClipVisionConfig, device: &Device) -> Self {
         Self {
-            norm1: ClipNorm::new(config, device),
+            norm1: AffineNorm::new(config.width, config.eps, device),
             attn: Attention::new(config, device),
-            norm2: ClipNorm::new(config, device),
+            norm2: AffineNorm::new(config.width, config.eps, device),
             mlp: FeedForward::new(config, device),
         }
     }
@@ -37,28 +37,6 @@ impl ClipBlock {
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let x = x.clone() + self.attn.forward(self.norm1.forward(x));
         x.clone() + self.mlp.forward(self.norm2.forward(x))
-    }
-}
-
-/// Layer norm with learned scale and shift.
-#[derive(Module, Debug)]
-pub(super) struct ClipNorm {
-    weight: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
-    #[module(skip)]
-    eps: f64,
-}
-
-impl ClipNorm {
-    /// A norm without memory until loaded.
-    pub(super) fn new(config: &ClipVisionConfig, device: &Device) -> Self {
-        Self { weight: param([config.width], device), bias: param([config.width], device), eps: config.eps }
-    }
-
-    /// `[b, tokens, width]` f32 to the same.
-    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let row = |v: &Param<Tensor<1>>| v.val().cast(DType::F32).reshape([1, 1, -1]);
-        norm_modulate(x, row(&self.weight) - 1.0, row(&self.bias), self.eps)
     }
 }
 

@@ -6,17 +6,14 @@ use burn::{
     tensor::DType,
 };
 
-use super::{
-    ClipVisionConfig,
-    block::{ClipBlock, ClipNorm},
-};
-use crate::param::param;
+use super::{ClipVisionConfig, block::ClipBlock};
+use crate::{norm::AffineNorm, param::param};
 
 /// A vision transformer up to the input of its last block, which is what Wan attends to.
 #[derive(Module, Debug)]
 pub struct ClipVision {
     embed: Embed,
-    pre_norm: ClipNorm,
+    pre_norm: AffineNorm,
     blocks: Vec<ClipBlock>,
 }
 
@@ -26,7 +23,7 @@ impl ClipVision {
         let blocks = config.layers.saturating_sub(1);
         Self {
             embed: Embed::new(config, device),
-            pre_norm: ClipNorm::new(config, device),
+            pre_norm: AffineNorm::new(config.width, config.eps, device),
             blocks: (0..blocks).map(|_| ClipBlock::new(config, device)).collect(),
         }
     }

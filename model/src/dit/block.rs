@@ -9,9 +9,9 @@ use wan_kernels::RopeTable;
 use super::{
     Attention, FeedForward,
     camera::{CameraInjection, CameraModulation},
-    norm::{AffineNorm, add_gated, modulate},
+    norm::{add_gated, modulate},
 };
-use crate::{WanConfig, param::param};
+use crate::{WanConfig, norm::AffineNorm, param::param};
 
 /// Self-attention, cross-attention and feed-forward under six modulations.
 ///

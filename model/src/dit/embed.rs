@@ -6,7 +6,7 @@ use burn::{
 };
 use wan_kernels::silu;
 
-use crate::{Linear, WanConfig, param::param};
+use crate::{Linear, WanConfig, param::param, patches::patches};
 
 /// Non-overlapping patches as a linear layer; the weight stays the checkpoint's `[d, c, pt, ph, pw]` convolution.
 #[derive(Module, Debug)]
@@ -28,12 +28,7 @@ impl PatchEmbed {
     pub fn forward(&self, x: Tensor<5>) -> Tensor<3> {
         let weight = self.weight.val();
         let [d, c, pt, ph, pw] = weight.dims();
-        let [_, _, frames, rows, columns] = x.dims();
-        let (f, i, j) = (frames / pt, rows / ph, columns / pw);
-        // Time first, then space: ndarray stops at six dimensions.
-        let by_frame = x.reshape([c, f, pt, rows * columns]).swap_dims(0, 1);
-        let patches: Tensor<6> = by_frame.reshape([f, c * pt, i, ph, j, pw]).permute([0, 2, 4, 1, 3, 5]);
-        let patches = patches.reshape([f * i * j, c * pt * ph * pw]);
+        let patches = patches(x, [pt, ph, pw]).squeeze_dim::<2>(0);
         let tokens = patches.matmul(weight.reshape([d, c * pt * ph * pw]).transpose());
         tokens.unsqueeze::<3>() + self.bias.val().reshape([1, 1, d])
     }

@@ -6,8 +6,7 @@ use burn::{
     tensor::activation::gelu,
 };
 
-use super::norm::AffineNorm;
-use crate::{Linear, ModelError, WanConfig, param::param};
+use crate::{Linear, ModelError, WanConfig, norm::AffineNorm, param::param};
 
 /// Of the branch's layer norms, whatever the transformer's is.
 const EPS: f64 = 1e-5;

@@ -1,32 +1,7 @@
-//! Layer norms, and modulations that change from latent frame to latent frame.
+//! Norms and gates whose modulations change from latent frame to latent frame.
 
-use burn::{
-    module::{Module, Param},
-    prelude::*,
-};
+use burn::prelude::*;
 use wan_kernels::{gate_residual, norm_modulate};
-
-use crate::param::param;
-
-/// A layer norm with learned scale and shift.
-#[derive(Module, Debug)]
-pub struct AffineNorm {
-    weight: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
-    #[module(skip)]
-    eps: f64,
-}
-
-impl AffineNorm {
-    pub(super) fn new(width: usize, eps: f64, device: &Device) -> Self {
-        Self { weight: param([width], device), bias: param([width], device), eps }
-    }
-
-    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let row = |v: &Param<Tensor<1>>| v.val().reshape([1, 1, -1]);
-        norm_modulate(x, row(&self.weight) - 1.0, row(&self.bias), self.eps)
-    }
-}
 
 /// `[1, l, d]` as `[rows, l / rows, d]`: tokens are frame-major, so a row for each frame modulates a run of them.
 fn by_frame(x: Tensor<3>, rows: usize) -> Tensor<3> {

@@ -7,12 +7,9 @@ use crate::{
     args::CameraMakeArgs,
     commands::print,
     engine::camera::{self, CameraPath},
-    media::{MediaError, TemporaryFile},
+    media::{MediaError, TemporaryFile, check_new},
     progress::Progress,
 };
-
-/// What an older path may have left beside the files that replace it.
-const OLD_ACTIONS: &str = "action.npy";
 
 /// Writes the path and prints its folder.
 pub fn run(args: &CameraMakeArgs, quiet: bool) -> Result<(), Failure> {
@@ -29,10 +26,7 @@ pub fn run(args: &CameraMakeArgs, quiet: bool) -> Result<(), Failure> {
 /// All files under temporary names first, so that a folder never holds half a path.
 fn write(path: &CameraPath, folder: &Path, overwrite: bool) -> Result<(), MediaError> {
     let files = camera::camera_files(path);
-    let taken = files.iter().map(|(name, _)| folder.join(name)).find(|file| file.symlink_metadata().is_ok());
-    if let Some(path) = taken.filter(|_| !overwrite) {
-        return Err(MediaError::Exists { path });
-    }
+    files.iter().try_for_each(|(name, _)| check_new(&folder.join(name), overwrite))?;
     let unwritable = |source| MediaError::Unwritable { path: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(unwritable)?;
     let mut complete = Vec::new();
@@ -41,8 +35,10 @@ fn write(path: &CameraPath, folder: &Path, overwrite: bool) -> Result<(), MediaE
         file.file().write_all(bytes).map_err(|e| file.error(e))?;
         complete.push(file);
     }
-    if overwrite && path.actions().is_none() && folder.join(OLD_ACTIONS).exists() {
-        fs::remove_file(folder.join(OLD_ACTIONS)).map_err(unwritable)?;
+    // What an older path may have left beside the files that replace it.
+    let old_actions = folder.join(camera::ACTIONS);
+    if overwrite && path.actions().is_none() && old_actions.exists() {
+        fs::remove_file(old_actions).map_err(unwritable)?;
     }
     complete.into_iter().try_for_each(TemporaryFile::persist)
 }

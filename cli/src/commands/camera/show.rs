@@ -11,7 +11,7 @@ use crate::{
     commands::{print, print_json},
     drawing::{Drawing, raster, svg},
     engine::camera::{self, Summary},
-    media::{Format, MediaError, Output, TemporaryFile},
+    media::{Format, MediaError, Output, TemporaryFile, check_new},
 };
 
 /// Which file a picture goes into.
@@ -55,9 +55,7 @@ fn check(path: &Path, overwrite: bool) -> Result<(&Path, Kind), Failure> {
             return Err(Failure::usage(message, "for example -o path.svg"));
         }
     };
-    if path.symlink_metadata().is_ok() && !overwrite {
-        return Err(MediaError::Exists { path: path.to_owned() }.into());
-    }
+    check_new(path, overwrite)?;
     Ok((path, kind))
 }
 
