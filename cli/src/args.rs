@@ -10,7 +10,7 @@ pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 
 use crate::{
     devices::{DeviceChoice, DeviceChoices},
-    engine::{DtypeChoice, ModelPath, Schedule, Solver},
+    engine::{DtypeChoice, ModelPath, Schedule, Solver, Task},
 };
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
@@ -44,6 +44,9 @@ const GENERATE_EXAMPLE: &str = "\
 Examples:
   wan generate --prompt \"a red ball rolls to the left\"
       draws it with the built-in demo model, in seconds and on any machine
+  wan generate --model Wan2.2-I2V-A14B --image cat.jpg --prompt \"the cat yawns\" --area 480p
+  wan generate --model lingbot-world-base-cam --image room.png --camera walk \\
+      --prompt \"a quiet reading room\" --frames 161
   wan generate --model Wan2.1-T2V-1.3B --prompt \"a red fox runs through fresh snow\" \\
       --size 832x480 --frames 33 --steps 30 --seed 7 -o fox.mp4";
 
@@ -65,6 +68,16 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "TEXT")]
     pub negative: Option<String>,
 
+    /// The first frame: png, jpeg, webp or gif
+    #[arg(long, value_name = "FILE", help_heading = "Conditions")]
+    pub image: Option<PathBuf>,
+    /// The last frame
+    #[arg(long, value_name = "FILE", help_heading = "Conditions")]
+    pub last_image: Option<PathBuf>,
+    /// Camera path: folder with poses.npy and intrinsics.npy, or a cameras.json; see `wan camera make`
+    #[arg(long, value_name = "DIR", help_heading = "Conditions")]
+    pub camera: Option<PathBuf>,
+
     /// Checkpoint folder in the diffusers or the official layout, or `demo`, the built-in model, which is also what no
     /// model at all means
     #[arg(long, value_name = "DIR", help_heading = "Model")]
@@ -72,22 +85,31 @@ pub struct GenerateArgs {
     /// Diffusion transformer file, instead of the model folder's
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub dit: Option<PathBuf>,
+    /// Of two transformers the one for high noise; --dit is the other one then
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub dit_high: Option<PathBuf>,
     /// Video autoencoder file
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub vae: Option<PathBuf>,
     /// umT5 text encoder file
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub text_encoder: Option<PathBuf>,
+    /// CLIP image encoder file, for the image models of Wan 2.1
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub image_encoder: Option<PathBuf>,
     /// Tokenizer file or folder
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
-    /// Kind of job
+    /// Kind of job; refused if the checkpoint is for another
     #[arg(long, value_enum, default_value = "auto", help_heading = "Model")]
     pub task: Task,
 
     /// Pixels, for example 832x480
     #[arg(long, value_name = "WxH", value_parser = parse_size, help_heading = "Video")]
     pub size: Option<(usize, usize)>,
+    /// Pixels of a frame with the image's proportions, about: 480p, 720p, or as WxH
+    #[arg(long, value_name = "AREA", value_parser = parse_area, conflicts_with = "size", help_heading = "Video")]
+    pub area: Option<usize>,
     /// Number of frames, 4n+1
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count, conflicts_with = "seconds", help_heading = "Video")]
     pub frames: Option<usize>,
@@ -110,7 +132,13 @@ pub struct GenerateArgs {
     /// Guidance scale
     #[arg(long, value_name = "G", allow_negative_numbers = true, value_parser = parse_not_negative, help_heading = "Sampling")]
     pub guidance: Option<f64>,
-    /// Whose sigma grid and sizing rules
+    /// Guidance scale of the transformer for high noise, where there are two
+    #[arg(long, value_name = "G", allow_negative_numbers = true, value_parser = parse_not_negative, help_heading = "Sampling")]
+    pub guidance_high: Option<f64>,
+    /// Noise level from 0 to 1 from which on the transformer for high noise works, where there are two
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = parse_not_negative, help_heading = "Sampling")]
+    pub boundary: Option<f64>,
+    /// Whose sigma grid, sizing rules and preparation of pictures
     #[arg(long, value_enum, default_value = "auto", help_heading = "Sampling")]
     pub schedule: Schedule,
     /// Seed of the noise; random unless given
@@ -218,15 +246,6 @@ pub enum Benchmark {
     Kernels,
 }
 
-/// What is made from what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Task {
-    /// from the checkpoint
-    Auto,
-    /// text to video
-    T2v,
-}
-
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Quant {
@@ -250,6 +269,16 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let size = parts.and_then(|(w, h)| Some((w.trim().parse().ok()?, h.trim().parse().ok()?)));
     size.filter(|&(w, h)| w > 0 && h > 0)
         .ok_or_else(|| "expected WIDTHxHEIGHT, for example 832x480".to_owned())
+}
+
+/// `480p`, `720p`, or the product of `WxH`.
+fn parse_area(text: &str) -> Result<usize, String> {
+    match text {
+        "480p" => Ok(832 * 480),
+        "720p" => Ok(1280 * 720),
+        _ => parse_size(text).map(|(w, h)| w.saturating_mul(h)),
+    }
+    .map_err(|_| "expected 480p, 720p or WIDTHxHEIGHT".to_owned())
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {

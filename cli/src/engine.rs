@@ -5,89 +5,21 @@ mod dump;
 mod inspect;
 pub mod kernels;
 mod model;
-
-use std::path::PathBuf;
+mod picture;
+mod request;
 
 use burn::tensor::{DType, Device, FloatDType};
-use clap::ValueEnum;
 use image::RgbImage;
-use serde::Serialize;
-use wan_import::Checkpoint;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
-use wan_pipeline::{
-    CancelToken, Engine, FrameChunk, GenerateRequest, ObserverError, PipelineError, default_fps,
-};
+use wan_pipeline::{CancelToken, Engine, FrameChunk, ObserverError, PipelineError};
 
-use crate::{devices::Target, verdicts::Finding};
+use crate::verdicts::Finding;
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
-
-/// Which sampler integrates the latents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Solver {
-    /// UniPC, second order
-    Unipc,
-    /// DPM-Solver++ 2M
-    #[value(name = "dpm++")]
-    #[serde(rename = "dpm++")]
-    DpmPlusPlus,
-    /// Euler
-    Euler,
-}
-
-/// Whose sigma grid and sizing rules apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Schedule {
-    /// what the checkpoint's layout implies
-    Auto,
-    /// the official code's
-    Official,
-    /// diffusers', with the values of its scheduler_config.json
-    Diffusers,
-}
-
-/// Precision of matmul inputs and weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DtypeChoice {
-    /// the best the device computes in
-    Auto,
-    F32,
-    F16,
-    Bf16,
-}
-
-/// One text-to-video job. `None` means the model's default.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub model: Option<ModelPath>,
-    pub dit: Option<PathBuf>,
-    pub vae: Option<PathBuf>,
-    pub text_encoder: Option<PathBuf>,
-    pub tokenizer: Option<PathBuf>,
-    pub prompt: String,
-    /// `Some("")` stays empty.
-    pub negative: Option<String>,
-    /// Width and height in pixels.
-    pub size: Option<(usize, usize)>,
-    pub frames: Option<usize>,
-    pub seconds: Option<f64>,
-    pub fps: Option<u32>,
-    pub steps: Option<usize>,
-    pub solver: Option<Solver>,
-    pub shift: Option<f64>,
-    pub guidance: Option<f64>,
-    pub schedule: Schedule,
-    pub seed: u64,
-    /// Safetensors file with `noise`, instead of the seed.
-    pub noise: Option<PathBuf>,
-    pub device: Target,
-    pub dtype: DtypeChoice,
-    /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
-    pub dump: Option<PathBuf>,
-}
+use request::{dtype, generate_request};
+pub use request::{DtypeChoice, Request, Schedule, Solver, Task};
 
 /// The resolved numbers of a job, known before any heavy work.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +44,7 @@ pub enum Phase {
     Check,
     Load,
     Text,
+    Image,
     Denoise,
     Decode,
 }
@@ -122,6 +55,13 @@ pub enum Event {
     /// Sent once, before the first phase.
     Plan(Plan),
     PhaseStarted(Phase),
+    /// What was decided for the user.
+    Note(String),
+    /// Of the video that shows the pictures, `done` of `total` parts are encoded.
+    Encoded {
+        done: usize,
+        total: usize,
+    },
     /// Step `index` (from 0) of `total` is done and took `seconds`.
     Step {
         index: usize,
@@ -170,6 +110,8 @@ pub fn run(
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
     events(Event::Plan(describe(&plan, request, dtype)));
+    plan.notes.iter().for_each(|note| events(Event::Note(note.clone())));
+    plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
     let mut relay = Relay { events, dump, fallbacks, height: plan.height };
@@ -177,62 +119,6 @@ pub fn run(
     let mut engine = Engine { device, dtype, cancel: cancel.clone(), observer: &mut observer };
     wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
     Ok(relay.finish()?)
-}
-
-fn generate_request(request: &Request, checkpoint: &Checkpoint) -> Result<GenerateRequest, EngineError> {
-    let fps = request.fps.map(f64::from);
-    let frames = |seconds| frames_of(seconds, fps.unwrap_or_else(|| default_fps(checkpoint)));
-    Ok(GenerateRequest {
-        prompt: request.prompt.clone(),
-        negative: request.negative.clone(),
-        size: request.size,
-        frames: request.frames.or_else(|| request.seconds.map(frames)),
-        fps,
-        steps: request.steps,
-        solver: request.solver.map(|solver| match solver {
-            Solver::Unipc => wan_model::Solver::UniPc,
-            Solver::DpmPlusPlus => wan_model::Solver::DpmPp,
-            Solver::Euler => wan_model::Solver::Euler,
-        }),
-        shift: request.shift,
-        guidance: request.guidance,
-        schedule: match request.schedule {
-            Schedule::Auto => wan_pipeline::Schedule::Auto,
-            Schedule::Official => wan_pipeline::Schedule::Official,
-            Schedule::Diffusers => wan_pipeline::Schedule::Diffusers,
-        },
-        seed: request.seed,
-        noise: request.noise.as_deref().map(dump::read_noise).transpose()?,
-    })
-}
-
-/// The frame count `4n + 1` nearest to a duration, or one far beyond what any model makes.
-fn frames_of(seconds: f64, fps: f64) -> usize {
-    let groups = ((seconds * fps - 1.0) / 4.0).round().clamp(0.0, f64::from(u32::MAX));
-    groups as usize * 4 + 1
-}
-
-/// `auto`: f16 on a graphics card that computes in it, f32 elsewhere, where f16 gains nothing.
-fn dtype(request: &Request, device: &Device) -> Result<FloatDType, EngineError> {
-    let dtype = match request.dtype {
-        DtypeChoice::F32 => FloatDType::F32,
-        DtypeChoice::F16 => FloatDType::F16,
-        DtypeChoice::Bf16 => FloatDType::BF16,
-        DtypeChoice::Auto if request.device.is_graphics_card() && device.supports_dtype(FloatDType::F16) => {
-            FloatDType::F16
-        }
-        DtypeChoice::Auto => FloatDType::F32,
-    };
-    if device.supports_dtype(dtype) {
-        return Ok(dtype);
-    }
-    let (name, device) = (DType::from(dtype).name(), request.device.describe());
-    Err(EngineError {
-        message: format!("--dtype {name}: {device} does not compute in {name}"),
-        hint: Some("use --dtype f32, or auto".to_owned()),
-        usage: true,
-        interrupted: false,
-    })
 }
 
 fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> Plan {
@@ -272,6 +158,7 @@ impl Relay<'_> {
             wan_pipeline::Event::Step { step, seconds } => {
                 (self.events)(Event::Step { index: step.index, total: step.total, seconds });
             }
+            wan_pipeline::Event::Encoded { done, total } => (self.events)(Event::Encoded { done, total }),
             wan_pipeline::Event::Frames(chunk) => (self.events)(Event::Frames(pictures(&chunk))),
             wan_pipeline::Event::Text { .. } => {}
         }
@@ -295,6 +182,7 @@ impl From<wan_pipeline::Phase> for Phase {
     fn from(phase: wan_pipeline::Phase) -> Self {
         match phase {
             wan_pipeline::Phase::Text => Self::Text,
+            wan_pipeline::Phase::Image => Self::Image,
             wan_pipeline::Phase::Load => Self::Load,
             wan_pipeline::Phase::Denoise => Self::Denoise,
             wan_pipeline::Phase::Decode => Self::Decode,

@@ -30,6 +30,7 @@ pub struct Progress {
     bar: ProgressBar,
     frames: u64,
     done_frames: u64,
+    done_steps: u64,
 }
 
 impl Progress {
@@ -40,7 +41,7 @@ impl Progress {
             (false, true) => Mode::Bars,
             (false, false) => Mode::Lines,
         };
-        Self { mode, bar: ProgressBar::hidden(), frames: 0, done_frames: 0 }
+        Self { mode, bar: ProgressBar::hidden(), frames: 0, done_frames: 0, done_steps: 0 }
     }
 
     /// A line for people, above any bar; nothing if quiet.
@@ -55,6 +56,8 @@ impl Progress {
         match event {
             Event::Plan(plan) => self.plan(plan),
             Event::PhaseStarted(phase) => self.start(*phase),
+            Event::Note(text) => self.line(text),
+            Event::Encoded { done, total } => self.encoded(*done, *total),
             Event::Step { index, total, seconds } => self.step(*index, *total, *seconds),
             Event::Frames(frames) => self.decoded(frames.len()),
             Event::PhaseFinished { phase, seconds } => self.finish(*phase, *seconds),
@@ -107,16 +110,30 @@ impl Progress {
         let (length, template) = match phase {
             Phase::Load => (0, BYTES),
             Phase::Check | Phase::Text => (0, SPIN),
-            Phase::Denoise => (0, COUNT),
+            Phase::Image | Phase::Denoise => (0, COUNT),
             Phase::Decode => (self.frames, COUNT),
         };
         self.bar = bar(length, label(phase), template);
+        if phase == Phase::Denoise {
+            // A second transformer goes on where the first one stopped, at a pace of its own.
+            self.bar.set_position(self.done_steps);
+            self.bar.reset_eta();
+        }
+    }
+
+    fn encoded(&mut self, done: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        if self.mode == Mode::Lines {
+            self.line(&format!("encode {done}/{total}"));
+        }
     }
 
     fn step(&mut self, index: usize, total: usize, seconds: f64) {
         self.bar.set_length(total as u64);
         self.bar.set_message(format!("{seconds:.2} s/step"));
-        self.bar.set_position(index as u64 + 1);
+        self.done_steps = index as u64 + 1;
+        self.bar.set_position(self.done_steps);
         if self.mode == Mode::Lines {
             let eta = seconds * (total - total.min(index + 1)) as f64;
             self.line(&format!("step {}/{total} {seconds:.2} s, ETA {eta:.0} s", index + 1));

@@ -22,11 +22,13 @@ pub struct Report {
     pub tokens: usize,
     pub device: String,
     pub dtype: String,
-    /// `check` if the device's kernels were checked, `load`, `text`, `denoise`, `decode`, `encode`, and `total` of the whole command.
+    /// `check` if the device's kernels were checked, `load`, `text`, `image` if there are any, `denoise`, `decode`, `encode`, and `total` of the whole command.
     pub seconds: BTreeMap<&'static str, f64>,
     pub step_seconds: Vec<f64>,
     /// Operations that ran without their own kernels, and why.
     pub fallbacks: Vec<Finding>,
+    /// What was decided for the user.
+    pub notes: Vec<String>,
     /// What may have made the video wrong.
     pub warnings: Vec<String>,
     /// `null` where it is not measured.
@@ -40,6 +42,7 @@ pub struct Recorder {
     seconds: BTreeMap<&'static str, f64>,
     steps: Vec<f64>,
     fallbacks: Vec<Finding>,
+    notes: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -51,6 +54,7 @@ impl Recorder {
             Event::Step { seconds, .. } => self.steps.push(*seconds),
             Event::PhaseFinished { phase, seconds } => self.add(label(*phase), *seconds),
             Event::Fallback { finding, .. } => self.fallbacks.push(finding.clone()),
+            Event::Note(text) => self.notes.push(text.clone()),
             Event::Warning(text) => self.warnings.push(text.clone()),
             _ => {}
         }
@@ -82,6 +86,7 @@ impl Recorder {
             seconds: self.seconds,
             step_seconds: self.steps,
             fallbacks: self.fallbacks,
+            notes: self.notes,
             warnings: self.warnings,
             peak_memory_bytes: crate::memory::peak_bytes(),
         })
@@ -94,6 +99,7 @@ pub fn label(phase: Phase) -> &'static str {
         Phase::Check => "check",
         Phase::Load => "load",
         Phase::Text => "text",
+        Phase::Image => "image",
         Phase::Denoise => "denoise",
         Phase::Decode => "decode",
     }

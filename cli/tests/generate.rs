@@ -9,7 +9,7 @@ use wan_cli::{
     CancelToken, Kind,
     commands::generate::{Job, run_with},
     devices::Target,
-    engine::{DtypeChoice, EngineError, Event, Phase, Plan, Request, Schedule},
+    engine::{DtypeChoice, EngineError, Event, Phase, Plan, Request, Schedule, Task},
     media::Output,
 };
 
@@ -17,14 +17,21 @@ const FRAMES: usize = 5;
 
 fn job(path: &Path) -> Job {
     let request = Request {
+        task: Task::Auto,
         model: None,
         dit: None,
+        dit_high: None,
         vae: None,
         text_encoder: None,
+        image_encoder: None,
         tokenizer: None,
         prompt: String::new(),
         negative: None,
+        image: None,
+        last_image: None,
+        camera: None,
         size: None,
+        area: None,
         frames: None,
         seconds: None,
         fps: None,
@@ -32,6 +39,8 @@ fn job(path: &Path) -> Job {
         solver: None,
         shift: None,
         guidance: None,
+        guidance_high: None,
+        boundary: None,
         schedule: Schedule::Auto,
         seed: 7,
         noise: None,

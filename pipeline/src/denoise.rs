@@ -1,26 +1,73 @@
-//! The sampling loop as an iterator.
+//! The sampling loop, one step at a time.
 
 use burn::prelude::*;
 use wan_kernels::RopeTable;
-use wan_model::{Sampler, WanTransformer, guide};
+use wan_model::{CameraContext, Conditions, Grid, Sampler, Timestep, WanTransformer, guide};
 
 use crate::{CancelToken, PipelineError};
 
-/// What steers the flow besides time: embedded text rows, and those of the negative prompt with its scale.
+/// What steers the flow besides time, embedded by the transformer that it steers.
 pub struct Conditioning {
     /// `[1, text_len, d]`.
     pub context: Tensor<3>,
     /// The negative prompt's rows and the guidance scale; `None` runs one forward pass per step.
     pub negative: Option<(Tensor<3>, f64)>,
+    /// The pictures' tokens, `[1, n, d]`.
+    pub image: Option<Tensor<3>>,
+    pub camera: Option<CameraContext>,
 }
 
-impl Conditioning {
-    /// From the text encoder's rows `[1, n, text_dim]` of the prompt and, if guided, of the negative prompt.
-    pub fn new(transformer: &WanTransformer, rows: Vec<Tensor<3>>, guidance: f64) -> Option<Self> {
-        let mut embedded = rows.into_iter().map(|rows| transformer.embed_text(rows));
-        let context = embedded.next()?;
-        Some(Self { context, negative: embedded.next().map(|negative| (negative, guidance)) })
+/// A loaded transformer and what steers it.
+pub struct Expert {
+    transformer: WanTransformer,
+    conditioning: Conditioning,
+    rope: RopeTable,
+}
+
+impl Expert {
+    /// For latents of `[frames, rows, columns]`.
+    pub fn new(
+        transformer: WanTransformer,
+        conditioning: Conditioning,
+        latent: [usize; 3],
+        device: &Device,
+    ) -> Self {
+        let rope = transformer.rope(latent, device);
+        Self { transformer, conditioning, rope }
     }
+
+    /// The guided flow of `x`: prompt first, then negative prompt.
+    fn flow(
+        &self,
+        x: &Tensor<5>,
+        timestep: Timestep,
+        cancel: &CancelToken,
+    ) -> Result<Tensor<5>, PipelineError> {
+        let Conditioning { context, negative, image, camera } = &self.conditioning;
+        let forward = |text| {
+            cancel.check()?;
+            let conditions = Conditions { text, image: image.as_ref(), camera: camera.as_ref() };
+            Ok::<_, PipelineError>(self.transformer.forward(x.clone(), timestep, conditions, &self.rope))
+        };
+        let conditional = forward(context)?;
+        match negative {
+            Some((negative, scale)) => Ok(guide(conditional, forward(negative)?, *scale)),
+            None => Ok(conditional),
+        }
+    }
+}
+
+/// What the latents know of given pictures.
+pub enum ImageLatents {
+    /// Channels beside the noise, `[1, condition channels, frames, rows, columns]`: which frames are given, and a video
+    /// of them.
+    Beside(Tensor<5>),
+    /// The first frame itself, `[1, c, 1, rows, columns]`, without noise and at a timestep of 0.
+    FirstFrame {
+        latents: Tensor<5>,
+        /// The official code puts it back after every step; diffusers into every input of the network and at the end.
+        rules: Grid,
+    },
 }
 
 /// The state after one step.
@@ -35,69 +82,81 @@ pub struct Step {
     pub latents: Tensor<5>,
 }
 
-/// Denoises latents step by step; ends after the last step or with the first error.
-pub struct Denoise<'a> {
-    transformer: &'a WanTransformer,
-    conditioning: &'a Conditioning,
-    cancel: &'a CancelToken,
-    rope: RopeTable,
+/// Latents on their way from noise to a video.
+pub struct Denoise {
     sampler: Sampler,
     latents: Tensor<5>,
+    image: Option<ImageLatents>,
     index: usize,
 }
 
-impl<'a> Denoise<'a> {
+impl Denoise {
     /// Starts from `noise`, `[1, c, frames, rows, columns]` f32.
-    pub fn new(
-        transformer: &'a WanTransformer,
-        conditioning: &'a Conditioning,
-        sampler: Sampler,
-        noise: Tensor<5>,
-        cancel: &'a CancelToken,
-    ) -> Self {
-        let [_, _, frames, rows, columns] = noise.dims();
-        let rope = transformer.rope([frames, rows, columns], &noise.device());
-        Self { transformer, conditioning, cancel, rope, sampler, latents: noise, index: 0 }
+    pub fn new(sampler: Sampler, noise: Tensor<5>, image: Option<ImageLatents>) -> Self {
+        let mut state = Self { sampler, latents: noise, image, index: 0 };
+        state.put_back(Grid::Official);
+        state
     }
 
-    fn step(&mut self, timestep: f64) -> Result<(), PipelineError> {
-        let flow = self.flow(timestep)?;
+    /// The index of the next step, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    pub fn into_latents(self) -> Tensor<5> {
+        self.latents
+    }
+
+    /// The next step with `expert`'s flow; `None` after the last.
+    ///
+    /// # Errors
+    /// [`PipelineError::Cancelled`]; the state stays as it was.
+    pub fn step(&mut self, expert: &Expert, cancel: &CancelToken) -> Result<Option<Step>, PipelineError> {
+        let (index, schedule) = (self.index, self.sampler.schedule());
+        let total = schedule.timesteps.len();
+        let Some(&timestep) = schedule.timesteps.get(index) else { return Ok(None) };
+        let sigma = schedule.sigmas[index];
+        let flow = expert.flow(&self.input(), self.timestep(timestep), cancel)?;
         self.latents = self.sampler.step(flow, self.latents.clone());
-        Ok(())
+        self.put_back(Grid::Official);
+        if index + 1 == total {
+            self.put_back(Grid::Diffusers);
+        }
+        self.index += 1;
+        Ok(Some(Step { index, total, sigma, timestep, latents: self.latents.clone() }))
     }
 
-    /// The guided flow: prompt first, then negative prompt.
-    fn flow(&self, timestep: f64) -> Result<Tensor<5>, PipelineError> {
-        let forward = |context: &Tensor<3>| {
-            self.cancel.check()?;
-            Ok::<_, PipelineError>(self.transformer.forward(
-                self.latents.clone(),
-                timestep,
-                context,
-                &self.rope,
-            ))
-        };
-        let conditional = forward(&self.conditioning.context)?;
-        match &self.conditioning.negative {
-            Some((negative, scale)) => Ok(guide(conditional, forward(negative)?, *scale)),
-            None => Ok(conditional),
+    /// What the network sees.
+    fn input(&self) -> Tensor<5> {
+        match &self.image {
+            None => self.latents.clone(),
+            Some(ImageLatents::Beside(channels)) => Tensor::cat(vec![self.latents.clone(), channels.clone()], 1),
+            Some(ImageLatents::FirstFrame { latents, .. }) => with_first(latents, &self.latents),
+        }
+    }
+
+    fn timestep(&self, timestep: f64) -> Timestep {
+        match &self.image {
+            Some(ImageLatents::FirstFrame { .. }) => Timestep::FirstFrame { first: 0.0, rest: timestep },
+            _ => Timestep::All(timestep),
+        }
+    }
+
+    /// Puts a given first frame back into the latents if it is treated by these `rules`.
+    fn put_back(&mut self, rules: Grid) {
+        match &self.image {
+            Some(ImageLatents::FirstFrame { latents, rules: own }) if *own == rules => {
+                self.latents = with_first(latents, &self.latents);
+            }
+            _ => {}
         }
     }
 }
 
-impl Iterator for Denoise<'_> {
-    type Item = Result<Step, PipelineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let schedule = self.sampler.schedule();
-        let total = schedule.timesteps.len();
-        let (sigma, timestep) = (schedule.sigmas[self.index], *schedule.timesteps.get(self.index)?);
-        let index = self.index;
-        self.index = total;
-        if let Err(error) = self.step(timestep) {
-            return Some(Err(error));
-        }
-        self.index = index + 1;
-        Some(Ok(Step { index, total, sigma, timestep, latents: self.latents.clone() }))
+/// `latents` with their first frame replaced.
+fn with_first(first: &Tensor<5>, latents: &Tensor<5>) -> Tensor<5> {
+    match latents.dims()[2] {
+        1 => first.clone(),
+        frames => Tensor::cat(vec![first.clone(), latents.clone().slice_dim(2, 1..frames)], 2),
     }
 }

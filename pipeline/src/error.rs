@@ -1,7 +1,9 @@
 //! What can go wrong between a request and its frames.
 
 use wan_import::ImportError;
-use wan_model::{LatentError, ModelError, ScheduleError};
+use wan_model::{LatentError, ModelError, ScheduleError, camera::CameraError, image::PictureError};
+
+use crate::Task;
 
 /// An error of a run. [`Self::hint`] says the way out where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,23 @@ pub enum PipelineError {
     DtypeUnavailable(&'static str),
     #[error("the latents hold values that are not finite after step {step} of {total}")]
     NonFinite { step: usize, total: usize },
+    #[error("this checkpoint is not for {task}, but for {}", list(possible))]
+    WrongTask { task: Task, possible: &'static [Task] },
+    #[error("{task} needs {} {what}", article(what))]
+    InputMissing { what: &'static str, task: Task },
+    #[error("{task} takes no {what}")]
+    InputUnused { what: &'static str, task: Task },
+    #[error("an area without an image has no proportions")]
+    AreaWithoutImage,
+    /// A setting of two experts.
+    #[error("this checkpoint has one transformer for all noise levels; a {0} is for two")]
+    OneTransformer(&'static str),
+    #[error("nothing says at which noise level this checkpoint's two transformers take turns")]
+    NoBoundary,
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     #[error("there is no prompt to follow")]
     NoPrompt,
     #[error("interrupted")]
@@ -51,6 +70,15 @@ impl PipelineError {
             Self::UnknownScheduler { .. } => Some("choose one with --solver and --schedule".into()),
             Self::DtypeUnavailable(_) => Some("use --dtype f32".into()),
             Self::NonFinite { .. } => Some("use --dtype f32; if it stays, the checkpoint is damaged".into()),
+            Self::WrongTask { .. } => Some("use --task auto, or another checkpoint".into()),
+            Self::InputMissing { what, .. } => Some(format!("add --{} FILE", flag(what))),
+            Self::InputUnused { what, .. } => {
+                Some(format!("leave --{} out, or use a checkpoint that takes one", flag(what)))
+            }
+            Self::AreaWithoutImage => Some("use --size".into()),
+            Self::OneTransformer(_) => Some("leave it out; --guidance sets the scale of all steps".into()),
+            Self::NoBoundary => Some("give it with --boundary, for example 0.875".into()),
+            Self::Camera(error) => error.hint(),
             Self::Import(error) => error.hint(),
             _ => None,
         }
@@ -66,8 +94,30 @@ impl PipelineError {
                 | Self::OutOfRange { .. }
                 | Self::NoiseShape { .. }
                 | Self::NoiseNotFinite
+                | Self::WrongTask { .. }
+                | Self::InputMissing { .. }
+                | Self::InputUnused { .. }
+                | Self::AreaWithoutImage
+                | Self::OneTransformer(_)
+                | Self::NoBoundary
+                | Self::Camera(_)
+                | Self::Picture(_)
+                | Self::Import(ImportError::Camera { .. } | ImportError::NoCamera { .. })
         )
     }
+}
+
+fn list(tasks: &[Task]) -> String {
+    tasks.iter().map(Task::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
+/// The option that takes `what`.
+fn flag(what: &str) -> String {
+    what.trim_end_matches(" path").replace(' ', "-")
 }
 
 fn latent_hint(error: &LatentError) -> Option<String> {

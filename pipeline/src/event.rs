@@ -7,13 +7,15 @@ use std::sync::{
 
 use crate::{FrameChunk, PipelineError, Step};
 
-/// The phases of a run, in order.
+/// The phases of a run, in order; with two transformers [`Self::Load`] and [`Self::Denoise`] come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Prompt to context rows, the text encoder's loading included.
     Text,
-    /// The transformer's weights.
+    /// Pictures to what the transformer is told of them, the encoders' loading included.
+    Image,
+    /// A transformer's weights.
     Load,
     Denoise,
     /// Latents to frames, the decoder's loading included.
@@ -32,6 +34,11 @@ pub enum Event<'a> {
         context: &'a [f32],
         context_null: Option<&'a [f32]>,
         width: usize,
+    },
+    /// Latent frames of the picture video, which are encoded one by one.
+    Encoded {
+        done: usize,
+        total: usize,
     },
     Step {
         step: &'a Step,

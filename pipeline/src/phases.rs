@@ -1,15 +1,18 @@
-//! Text, denoise, decode: one component in memory at a time.
+//! Text, images, denoise, decode: one component in memory at a time.
 
-use std::time::Instant;
+use std::{thread, time::Instant};
 
 use burn::{
     prelude::*,
     tensor::{DType, FloatDType},
 };
-use wan_import::{Checkpoint, DtypePolicy};
-use wan_model::{Sampler, WanTransformer, text::PositionBuckets};
+use wan_import::{Checkpoint, Component, DtypePolicy};
+use wan_model::{Sampler, text::PositionBuckets};
 
-use crate::{CancelToken, Conditioning, Denoise, Event, FrameChunk, Phase, PipelineError, Plan, Step};
+use crate::{
+    CancelToken, Conditioning, Denoise, Event, Expert, FrameChunk, Phase, PipelineError, Plan, Stage, Step, camera,
+    image::ImageConditions,
+};
 
 /// What an observer of events may answer with to end a run.
 pub type ObserverError = Box<dyn std::error::Error + Send + Sync>;
@@ -32,13 +35,10 @@ pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -
     let rows = engine.phase(Phase::Text, |engine| engine.encode(checkpoint, plan))?;
     checkpoint.text_encoder.release();
     engine.tell_text(&rows)?;
-    let transformer = engine.phase(Phase::Load, |engine| {
-        Ok(checkpoint.load_transformer(&DtypePolicy { matmul: engine.dtype }, &engine.device)?)
-    })?;
-    let latents = engine.phase(Phase::Denoise, |engine| engine.denoise(&transformer, plan, rows))?;
-    drop(transformer);
-    checkpoint.dit.release();
-    engine.device.memory_cleanup();
+    let images = plan.images.as_ref().map(|images| {
+        engine.phase(Phase::Image, |engine| engine.encode_images(checkpoint, plan, images))
+    });
+    let latents = engine.denoise(checkpoint, plan, rows, images.transpose()?)?;
     engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
 }
 
@@ -56,7 +56,7 @@ impl Engine<'_> {
         Ok(result)
     }
 
-    fn tell(&mut self, event: Event<'_>) -> Result<(), PipelineError> {
+    pub(crate) fn tell(&mut self, event: Event<'_>) -> Result<(), PipelineError> {
         (self.observer)(event).map_err(PipelineError::Observer)
     }
 
@@ -99,27 +99,73 @@ impl Engine<'_> {
         self.tell(Event::Text { context: at(0).unwrap_or_default(), context_null: at(1), width })
     }
 
+    /// One expert after the other, each gone before the next is loaded.
     fn denoise(
         &mut self,
-        transformer: &WanTransformer,
+        checkpoint: &Checkpoint,
         plan: &Plan,
         rows: Vec<Tensor<3>>,
+        images: Option<ImageConditions>,
     ) -> Result<Tensor<5>, PipelineError> {
-        let Some(conditioning) = Conditioning::new(transformer, rows, plan.guidance) else {
-            return Err(PipelineError::NoPrompt);
-        };
+        let (states, latents) = images.map_or((None, None), |found| (found.states, Some(found.latents)));
+        let told = Told { rows, states };
         let sampler = Sampler::new(plan.solver, plan.schedule.clone());
+        let mut state = Denoise::new(sampler, self.starting_noise(plan), latents);
+        let stages = plan.stages();
+        for (stage, next) in stages.iter().zip(stages.iter().skip(1).map(Some).chain([None])) {
+            let expert =
+                self.phase(Phase::Load, |engine| engine.load_expert(checkpoint, plan, &told, stage.high))?;
+            let next = next.map(|next| checkpoint.expert(next.high));
+            self.phase(Phase::Denoise, |engine| engine.run(&mut state, &expert, stage, next))?;
+            drop(expert);
+            checkpoint.expert(stage.high).release();
+            self.device.memory_cleanup();
+        }
+        Ok(state.into_latents())
+    }
+
+    fn load_expert(
+        &self,
+        checkpoint: &Checkpoint,
+        plan: &Plan,
+        told: &Told,
+        high: bool,
+    ) -> Result<Expert, PipelineError> {
+        let policy = DtypePolicy { matmul: self.dtype };
+        let transformer = checkpoint.load_expert(high, &policy, &self.device)?;
+        let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
+        let context = rows.next().ok_or(PipelineError::NoPrompt)?;
+        let scale = plan.guidance.of(high);
+        let negative = rows.next().filter(|_| scale != 1.0).map(|negative| (negative, scale));
+        let image = told.states.as_ref().map(|states| transformer.embed_image(states.clone())).transpose()?;
+        let embed = |path| camera::embed(&transformer, plan, path, self.dtype.into(), &self.device);
+        let camera = plan.camera.as_ref().map(embed).transpose()?;
+        let [_, _, frames, rows, columns] = plan.latent.dims();
+        let conditioning = Conditioning { context, negative, image, camera };
+        Ok(Expert::new(transformer, conditioning, [frames, rows, columns], &self.device))
+    }
+
+    /// The steps of one stage. During its last one the weights of the `next` expert are brought into memory.
+    fn run(
+        &mut self,
+        state: &mut Denoise,
+        expert: &Expert,
+        stage: &Stage,
+        next: Option<&Component>,
+    ) -> Result<(), PipelineError> {
         let cancel = self.cancel.clone();
-        let mut latents = self.starting_noise(plan);
         let mut start = Instant::now();
-        for step in Denoise::new(transformer, &conditioning, sampler, latents.clone(), &cancel) {
-            let step = step?;
+        while state.index() < stage.steps.end {
+            if let Some(next) = next.filter(|_| state.index() + 1 == stage.steps.end) {
+                let next = next.clone();
+                thread::spawn(move || next.read_ahead());
+            }
+            let Some(step) = state.step(expert, &cancel)? else { return Ok(()) };
             refuse_non_finite(&step)?;
             self.tell(Event::Step { step: &step, seconds: start.elapsed().as_secs_f64() })?;
-            latents = step.latents;
             start = Instant::now();
         }
-        Ok(latents)
+        Ok(())
     }
 
     fn starting_noise(&self, plan: &Plan) -> Tensor<5> {
@@ -140,6 +186,14 @@ impl Engine<'_> {
         }
         Ok(())
     }
+}
+
+/// What every expert is told, not embedded yet.
+struct Told {
+    /// `[1, n, text_dim]` of the prompt and, if any step is guided, of the negative prompt.
+    rows: Vec<Tensor<3>>,
+    /// `[pictures, tokens, image_dim]`.
+    states: Option<Tensor<3>>,
 }
 
 /// Reads the latents back, which also waits for the step's work on the device to end.

@@ -2,12 +2,16 @@
 
 use wan_import::{Checkpoint, Layout};
 use wan_model::{
-    FlowSchedule, Grid, LatentShape, SamplingDefaults, Solver, Strides, text::NEGATIVE_PROMPT, torch_randn,
+    FlowSchedule, Grid, LatentShape, SamplingDefaults, Solver, Strides, camera::CameraPath, image::Picture,
+    text::negative_prompt,
 };
 
-use crate::{PipelineError, Rounding};
+use crate::{
+    Guidance, Images, PipelineError, Plan, Rounding, Stage, Task,
+    size::{Extent, latent},
+};
 
-/// Whose sigma grid and rounding a run follows.
+/// Whose sigma grid, sizes and preparation of pictures a run follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Schedule {
     /// The layout's own: a diffusers folder samples as diffusers does, anything else as the official code.
@@ -25,14 +29,23 @@ pub struct Noise {
     pub values: Vec<f32>,
 }
 
-/// A text-to-video request; whatever is `None` takes the model's default.
+/// One video; whatever is `None` takes the model's default.
 #[derive(Clone, Debug, Default)]
 pub struct GenerateRequest {
+    /// Refused if the checkpoint is for another.
+    pub task: Option<Task>,
     pub prompt: String,
     /// `None` is the model's own negative prompt, empty stays empty.
     pub negative: Option<String>,
+    /// The first frame.
+    pub image: Option<Picture>,
+    /// The last frame.
+    pub last_image: Option<Picture>,
+    pub camera: Option<CameraPath>,
     /// Width and height in pixels.
     pub size: Option<(usize, usize)>,
+    /// Pixels of a frame with the image's proportions, about; for want of a size.
+    pub area: Option<usize>,
     /// `4n + 1`.
     pub frames: Option<usize>,
     pub fps: Option<f64>,
@@ -40,84 +53,138 @@ pub struct GenerateRequest {
     pub solver: Option<Solver>,
     pub shift: Option<f64>,
     pub guidance: Option<f64>,
+    /// Of the expert for high noise, if it has its own.
+    pub guidance_high: Option<f64>,
+    /// Noise level from which on the expert for high noise works, 0 to 1.
+    pub boundary: Option<f64>,
     pub schedule: Schedule,
     pub seed: u64,
     /// Instead of the seed's.
     pub noise: Option<Noise>,
 }
 
-/// A request with every value settled; nothing in it can be illegal for its checkpoint.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub prompt: String,
-    pub negative: String,
-    pub width: usize,
-    pub height: usize,
-    pub frames: usize,
-    pub fps: f64,
-    pub solver: Solver,
-    pub schedule: FlowSchedule,
-    pub shift: f64,
-    pub guidance: f64,
-    pub latent: LatentShape,
-    /// Video tokens of one forward pass.
-    pub tokens: usize,
-    pub rounding: Rounding,
-    pub seed: u64,
-    noise: Option<Vec<f32>>,
-}
-
-/// Positions a rotary table is trained for, per axis.
-const MAX_POSITION: usize = 1024;
-/// Width and height the released models share.
-const DEFAULT_SIZE: (usize, usize) = (832, 480);
+/// Timesteps of a noise level of 1.
+const TIMESTEPS: f64 = 1000.0;
 
 impl GenerateRequest {
     /// Checks the request against `checkpoint` and fills in its defaults. Loads no weights.
     pub fn plan(&self, checkpoint: &Checkpoint) -> Result<Plan, PipelineError> {
-        let defaults = SamplingDefaults::t2v_14b();
-        let own = &checkpoint.generation;
-        let (width, height) = self.size.or(own.size()).unwrap_or(DEFAULT_SIZE);
+        let (config, own) = (&checkpoint.dit_config, &checkpoint.generation);
+        let task = self.checked_task(&config.kind)?;
+        let rules = self.rules(checkpoint);
+        let mut notes = Vec::new();
+        let Extent { width, height, area } = self.extent(checkpoint, rules, &mut notes)?;
+        let defaults = SamplingDefaults::of(config, Some(area));
         let frames = self.frames.or(own.num_frames).unwrap_or(defaults.frames);
+        let camera = self.camera.as_ref().map(|path| path.cut(Some(frames))).transpose()?;
+        let frames = self.cut_frames(frames, camera.as_ref(), &mut notes);
         let latent = latent(checkpoint, (width, height), frames)?;
-        let grid = self.grid(checkpoint);
         let shift = self.shift.or(scheduler_shift(checkpoint)).unwrap_or(defaults.shift);
-        let solver = self.solver(checkpoint, grid)?;
+        let solver = self.solver(checkpoint, rules)?;
         let steps = self.steps.or(own.num_inference_steps).unwrap_or(defaults.steps);
-        let guidance = self.guidance.or(own.guidance_scale).unwrap_or(defaults.guidance.0);
-        let negative = self.negative.as_ref().or(own.negative_prompt.as_ref());
-        Ok(Plan {
+        let negative = self.negative.clone().or(own.negative_prompt.clone());
+        let mut plan = Plan {
+            task,
             prompt: self.prompt.clone(),
-            negative: negative.map_or(NEGATIVE_PROMPT, String::as_str).to_owned(),
+            negative: negative.unwrap_or_else(|| negative_prompt(&config.kind).into_owned()),
+            images: self.images(&mut notes)?,
+            camera,
             width,
             height,
             frames,
             fps: in_range("fps", self.fps.unwrap_or_else(|| default_fps(checkpoint)), 0.1, 1000.0)?,
             solver,
-            schedule: FlowSchedule::new(solver, grid, steps, shift)?,
+            rules,
+            schedule: FlowSchedule::new(solver, rules, steps, shift)?,
             shift,
-            guidance: in_range("guidance", guidance, 0.0, 1000.0)?,
-            tokens: latent.tokens(checkpoint.dit_config.patch),
-            rounding: if grid == Grid::Diffusers { Rounding::Nearest } else { Rounding::Truncate },
+            guidance: self.guidance(checkpoint, &defaults)?,
+            boundary: self.boundary(checkpoint, &defaults)?,
+            tokens: latent.tokens(config.patch),
+            rounding: if rules == Grid::Diffusers { Rounding::Nearest } else { Rounding::Truncate },
             noise: self.checked_noise(&latent)?,
             latent,
             seed: self.seed,
-        })
+            notes,
+            warnings: Vec::new(),
+        };
+        plan.tell_experts(checkpoint);
+        Ok(plan)
     }
 
-    fn grid(&self, checkpoint: &Checkpoint) -> Grid {
+    fn rules(&self, checkpoint: &Checkpoint) -> Grid {
         match (self.schedule, checkpoint.layout) {
             (Schedule::Diffusers, _) | (Schedule::Auto, Layout::Diffusers) => Grid::Diffusers,
             _ => Grid::Official,
         }
     }
 
-    fn solver(&self, checkpoint: &Checkpoint, grid: Grid) -> Result<Solver, PipelineError> {
+    fn solver(&self, checkpoint: &Checkpoint, rules: Grid) -> Result<Solver, PipelineError> {
         let class = checkpoint.scheduler.as_ref().and_then(|config| config.class_name.as_deref());
         match (self.solver, class) {
             (Some(solver), _) => Ok(solver),
-            (None, Some(class)) if grid == Grid::Diffusers => solver_of_class(class),
+            (None, Some(class)) if rules == Grid::Diffusers => solver_of_class(class),
             _ => Ok(Solver::UniPc),
+        }
+    }
+
+    /// The camera path's length, where there is one.
+    fn cut_frames(&self, asked: usize, camera: Option<&CameraPath>, notes: &mut Vec<String>) -> usize {
+        let (Some(cut), Some(whole)) = (camera, &self.camera) else { return asked };
+        let (frames, poses) = (cut.poses().len(), whole.poses().len());
+        if frames < asked {
+            notes.push(format!("{frames} frames instead of {asked}: the camera path has {poses} poses"));
+        }
+        let (all, _) = Strides::VAE_2_1.nearest_frames(poses);
+        if self.frames.is_none() && all > frames {
+            notes.push(format!("{frames} frames; --frames {all} follows the camera path to its end"));
+        }
+        frames
+    }
+
+    /// The pictures, the last one cut to the first one's proportions.
+    fn images(&self, notes: &mut Vec<String>) -> Result<Option<Images>, PipelineError> {
+        let Some(first) = self.image.clone() else { return Ok(None) };
+        let Some(last) = &self.last_image else { return Ok(Some(Images { first, last: None })) };
+        let cut = last.cropped_to_proportions(first.height(), first.width())?;
+        let sides = |picture: &Picture| (picture.width(), picture.height());
+        if sides(&cut) != sides(last) {
+            let ((w, h), (from_w, from_h)) = (sides(&cut), sides(last));
+            notes.push(format!("the last image is cut from {from_w}x{from_h} to {w}x{h}, the first's proportions"));
+        }
+        Ok(Some(Images { first, last: Some(cut) }))
+    }
+
+    /// The request's, the folder's, or the model's; one scale alone holds for both experts.
+    fn guidance(
+        &self,
+        checkpoint: &Checkpoint,
+        defaults: &SamplingDefaults,
+    ) -> Result<Guidance, PipelineError> {
+        if self.guidance_high.is_some() && checkpoint.dit_high.is_none() {
+            return Err(PipelineError::OneTransformer("guidance at high noise"));
+        }
+        let own = &checkpoint.generation;
+        let (low, high) = defaults.guidance;
+        let low = self.guidance.or(own.guidance_scale_2).or(own.guidance_scale).unwrap_or(low);
+        let high = self.guidance_high.or(self.guidance).or(own.guidance_scale).unwrap_or(high);
+        let range = |value| in_range("guidance", value, 0.0, 1000.0);
+        Ok(Guidance { low: range(low)?, high: range(high)? })
+    }
+
+    /// As a timestep; `None` where there is one transformer.
+    fn boundary(
+        &self,
+        checkpoint: &Checkpoint,
+        defaults: &SamplingDefaults,
+    ) -> Result<Option<f64>, PipelineError> {
+        match (checkpoint.dit_high.is_some(), self.boundary) {
+            (false, Some(_)) => Err(PipelineError::OneTransformer("boundary")),
+            (false, None) => Ok(None),
+            (true, asked) => {
+                let own = asked.or(checkpoint.pipeline.boundary_ratio).or(defaults.boundary);
+                let boundary = own.ok_or(PipelineError::NoBoundary)?;
+                in_range("boundary", boundary, 0.0, 1.0).map(|boundary| Some(boundary * TIMESTEPS))
+            }
         }
     }
 
@@ -136,36 +203,25 @@ impl GenerateRequest {
 }
 
 impl Plan {
-    /// The starting latents `[c, t, h, w]`: the given noise, or what PyTorch's CPU generator draws for the seed.
-    pub fn noise(&self) -> Vec<f32> {
-        self.noise.clone().unwrap_or_else(|| torch_randn(self.seed, self.latent.elements()))
-    }
-
-    /// Whether each step needs a second forward pass.
-    pub fn guided(&self) -> bool {
-        self.guidance != 1.0
+    /// Says which file is which expert: no tensor shows it.
+    fn tell_experts(&mut self, checkpoint: &Checkpoint) {
+        let Some(high) = &checkpoint.dit_high else { return };
+        for Stage { high: is_high, steps } in self.stages() {
+            let (level, expert) = if is_high { ("high", high) } else { ("low", &checkpoint.dit) };
+            let path = expert.source.path().display();
+            self.notes.push(format!("{level} noise, steps {} to {}: {path}", steps.start + 1, steps.end));
+        }
+        if checkpoint.experts_look_swapped() {
+            let warning = "the names of the two transformers say high and low noise the other way round";
+            self.warnings.push(warning.to_owned());
+        }
     }
 }
 
 /// Frames per second of a clip unless the request says otherwise.
 pub fn default_fps(checkpoint: &Checkpoint) -> f64 {
-    checkpoint.generation.fps.unwrap_or(SamplingDefaults::t2v_14b().fps as f64)
-}
-
-fn latent(
-    checkpoint: &Checkpoint,
-    (width, height): (usize, usize),
-    frames: usize,
-) -> Result<LatentShape, PipelineError> {
-    let (dit, vae) = (&checkpoint.dit_config, &checkpoint.vae_config);
-    let strides =
-        Strides { temporal: vae.temporal_factor(), spatial: vae.spatial_factor(), patch: dit.patch };
-    let latent = strides.latent(vae.z_dim, frames, height, width)?;
-    let tokens = latent.token_grid(dit.patch).into_iter().max().unwrap_or(0);
-    if tokens > MAX_POSITION {
-        return Err(PipelineError::TooManyPositions { width, height, frames, tokens, limit: MAX_POSITION });
-    }
-    Ok(latent)
+    let usual = || SamplingDefaults::of(&checkpoint.dit_config, None).fps as f64;
+    checkpoint.generation.fps.unwrap_or_else(usual)
 }
 
 fn scheduler_shift(checkpoint: &Checkpoint) -> Option<f64> {

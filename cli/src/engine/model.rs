@@ -45,8 +45,10 @@ impl Model {
         let source = Source {
             model,
             dit: request.dit.clone(),
+            dit_high: request.dit_high.clone(),
             vae: request.vae.clone(),
             text_encoder: request.text_encoder.clone(),
+            image_encoder: request.image_encoder.clone(),
             tokenizer: request.tokenizer.clone(),
         };
         let checkpoint = Checkpoint::open(&source).map_err(PipelineError::from)?;

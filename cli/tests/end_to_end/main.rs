@@ -9,6 +9,7 @@ mod film;
 mod inspect;
 mod interrupt;
 mod refusals;
+mod tasks;
 mod timing;
 
 #[path = "../support/mp4.rs"]

@@ -43,9 +43,14 @@ pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
         must_exist("--model", Some(path))?;
     }
     must_exist("--dit", args.dit.as_deref())?;
+    must_exist("--dit-high", args.dit_high.as_deref())?;
     must_exist("--vae", args.vae.as_deref())?;
     must_exist("--text-encoder", args.text_encoder.as_deref())?;
+    must_exist("--image-encoder", args.image_encoder.as_deref())?;
     must_exist("--tokenizer", args.tokenizer.as_deref())?;
+    must_exist("--image", args.image.as_deref())?;
+    must_exist("--last-image", args.last_image.as_deref())?;
+    must_exist("--camera", args.camera.as_deref())?;
     must_exist("--noise", args.noise.as_deref())?;
     match &args.dump {
         Some(path) if path.exists() && !path.is_dir() => {
@@ -111,7 +116,14 @@ pub fn random_seed() -> u64 {
 
 /// The model of the flag; the built-in one if no component is named either and this build has it.
 pub fn model(args: &GenerateArgs) -> Option<ModelPath> {
-    let parts = [&args.dit, &args.vae, &args.text_encoder, &args.tokenizer];
+    let parts = [
+        &args.dit,
+        &args.dit_high,
+        &args.vae,
+        &args.text_encoder,
+        &args.image_encoder,
+        &args.tokenizer,
+    ];
     let none = parts.iter().all(|part| part.is_none());
     args.model.clone().or((none && cfg!(feature = "demo")).then_some(ModelPath::Demo))
 }
@@ -120,13 +132,20 @@ pub fn model(args: &GenerateArgs) -> Option<ModelPath> {
 pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> Request {
     Request {
         model: model(args),
+        task: args.task,
         dit: args.dit.clone(),
+        dit_high: args.dit_high.clone(),
         vae: args.vae.clone(),
         text_encoder: args.text_encoder.clone(),
+        image_encoder: args.image_encoder.clone(),
         tokenizer: args.tokenizer.clone(),
         prompt,
         negative: args.negative.clone(),
+        image: args.image.clone(),
+        last_image: args.last_image.clone(),
+        camera: args.camera.clone(),
         size: args.size,
+        area: args.area,
         frames: args.frames,
         seconds: args.seconds,
         fps: args.fps,
@@ -134,6 +153,8 @@ pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> 
         solver: args.solver,
         shift: args.shift,
         guidance: args.guidance,
+        guidance_high: args.guidance_high,
+        boundary: args.boundary,
         schedule: args.schedule,
         seed,
         noise: args.noise.clone(),
