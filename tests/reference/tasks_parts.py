@@ -145,7 +145,8 @@ def finish(case, runs, settings, size=(HEIGHT, WIDTH, AREA), **inputs):
     texts = dict(zip(("height", "width", "area"), size)) | {"frames": FRAMES}
     texts |= {f"{name}.{k}": v for name, values in settings.items() for k, v in values.items()}
     # Bytes are written as f32, which holds them all.
-    tensors = {k: v.float() for k, v in inputs.items()} | {f"{name}.{k}": v for name, out in runs.items() for k, v in out.items()}
+    tensors = {k: v.float() for k, v in inputs.items()}
+    tensors |= {f"{name}.{k}": v for name, out in runs.items() for k, v in out.items()}
     texts = {"prompt": PROMPT, "negative": NEGATIVE} | {k: str(v) for k, v in texts.items()}
     save(f"tasks_{case}", tensors, texts)
 
