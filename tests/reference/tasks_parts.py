@@ -12,7 +12,6 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil, UMT5EncoderModel
 import clip
 import dit
 from common import GOLDENS, randomize, save
-from images import picture
 from pipeline import NEGATIVE, PROMPT, bf16_values
 from tasks_official import guided
 
