@@ -69,8 +69,7 @@ def pictures(seed, count, size):
     return torch.randn(count, 3, size, size, generator=torch.Generator("cpu").manual_seed(seed))
 
 
-def diffusers_folder(model):
-    out = ROOT / "diffusers" / "image_encoder"
+def diffusers_folder(model, out):
     out.mkdir(parents=True)
     save_file({f"vision_model.{k}": v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors",
               metadata={"format": "pt"})
@@ -113,7 +112,7 @@ def main():
     for name in ("gelu", "quick_gelu", "official"):
         print(name, tuple(tensors[name].shape), "std", tensors[name].std().item())
     save("clip", tensors)
-    diffusers_folder(first)
+    diffusers_folder(first, ROOT / "diffusers" / "image_encoder")
     official_file(second)
 
 

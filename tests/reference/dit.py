@@ -50,9 +50,8 @@ def ours(key):
     return key
 
 
-def sinusoid(timesteps):
+def sinusoid(timesteps, half=128):
     """In f64, as the official code has it: f32 frequencies put 1e-5 of error into the embedding at t = 999."""
-    half = 128
     w = torch.pow(10000, -torch.arange(half, dtype=torch.float64) / half)
     a = timesteps.double()[:, None] * w[None]
     return torch.cat([a.cos(), a.sin()], dim=1).float()
@@ -76,7 +75,7 @@ def weights(model):
     return {ours(k): v for k, v in model.state_dict().items()}
 
 
-def native_folder(path, weights, in_dim, layers):
+def native_folder(path, weights, in_dim, layers, out_dim=4):
     """As the authors publish a transformer, from weights under our names."""
     path.mkdir(parents=True, exist_ok=True)
     state = {}
@@ -87,7 +86,7 @@ def native_folder(path, weights, in_dim, layers):
     save_file(state, path / "diffusion_pytorch_model.safetensors")
     (path / "config.json").write_text(json.dumps({
         "_class_name": "WanModel", "dim": 32, "eps": 1e-6, "ffn_dim": 48, "freq_dim": 256, "in_dim": in_dim,
-        "model_type": "i2v", "num_heads": 2, "num_layers": layers, "out_dim": 4, "text_len": 512}))
+        "model_type": "i2v", "num_heads": 2, "num_layers": layers, "out_dim": out_dim, "text_len": 512}))
 
 
 def case(out, name, model, latent, timestep, rows, seed):

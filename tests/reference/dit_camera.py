@@ -2,6 +2,8 @@
 
 tests/goldens/tiny_dit/lingbot    the transformer with a camera under the authors' names
 """
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -54,7 +56,7 @@ def forward(w, layers, x, t, text, control=None):
     frames, rows, columns = x.shape[2:]
     grid = (frames, rows // 2, columns // 2)
     angle = angles(grid)
-    patches = x[0].reshape(CHANNELS, frames, grid[1], 2, grid[2], 2).permute(1, 2, 4, 0, 3, 5).reshape(-1, CHANNELS * 4)
+    patches = x[0].reshape(-1, frames, grid[1], 2, grid[2], 2).permute(1, 2, 4, 0, 3, 5).reshape(math.prod(grid), -1)
     tokens = patches @ w["patch_embedding.weight"].reshape(DIM, -1).T + w["patch_embedding.bias"]
     e = linear(w, "time_embedding.linear2", F.silu(linear(w, "time_embedding.linear1", sinusoid(t))))
     e0 = linear(w, "time_projection", F.silu(e)).reshape(6, DIM)
@@ -78,34 +80,39 @@ def forward(w, layers, x, t, text, control=None):
         tokens = tokens + linear(w, f"{b}.ffn.linear2", hidden) * m[5]
     shift, scale = w["head.modulation"][0] + e
     out = linear(w, "head.head", norm(tokens) * (1 + scale) + shift)
-    return out.reshape(*grid, 2, 2, OUT).permute(5, 0, 1, 3, 2, 4).reshape(1, OUT, frames, rows, columns)
+    return out.reshape(*grid, 2, 2, -1).permute(5, 0, 1, 3, 2, 4).reshape(1, -1, frames, rows, columns)
 
 
-def camera_layers(layers, seed):
+def camera_layers(layers, seed, control=CONTROL):
     """Linear layers of the camera, in a module so that they are scaled like all others."""
-    names = {"camera/control": (CONTROL, DIM), "camera/linear1": (DIM, DIM), "camera/linear2": (DIM, DIM)}
+    names = {"camera/control": (control, DIM), "camera/linear1": (DIM, DIM), "camera/linear2": (DIM, DIM)}
     for i in range(layers):
         names |= {f"blocks/{i}/camera/{part}": (DIM, DIM) for part in ["linear1", "linear2", "scale", "shift"]}
     module = torch.nn.ModuleDict({name: torch.nn.Linear(*size) for name, size in names.items()})
     return {k.replace("/", "."): v for k, v in randomize(module, seed, gain=0.5).state_dict().items()}
 
 
-layers = 2
-model = tiny(HEADS, HEAD_DIM, 48, layers, CHANNELS, 24, seed=61, out_channels=OUT)
-w = weights(model)
-g = torch.Generator("cpu").manual_seed(62)
-x, text = torch.randn(1, CHANNELS, 3, 4, 6, generator=g), torch.randn(1, 11, 24, generator=g)
-t = torch.tensor([947.0])
-with torch.no_grad():
-    ours = forward(w, layers, x, t, text)
-    theirs = model(x, t, pad(text), return_dict=False)[0]
-assert (ours - theirs).norm() / theirs.norm() < 1e-5, (ours - theirs).norm() / theirs.norm()
+def main():
+    layers = 2
+    model = tiny(HEADS, HEAD_DIM, 48, layers, CHANNELS, 24, seed=61, out_channels=OUT)
+    w = weights(model)
+    g = torch.Generator("cpu").manual_seed(62)
+    x, text = torch.randn(1, CHANNELS, 3, 4, 6, generator=g), torch.randn(1, 11, 24, generator=g)
+    t = torch.tensor([947.0])
+    with torch.no_grad():
+        ours = forward(w, layers, x, t, text)
+        theirs = model(x, t, pad(text), return_dict=False)[0]
+    assert (ours - theirs).norm() / theirs.norm() < 1e-5, (ours - theirs).norm() / theirs.norm()
 
-w |= camera_layers(layers, 63)
-control = torch.randn(1, 3 * 2 * 3, CONTROL, generator=g)
-with torch.no_grad():
-    y = forward(w, layers, x, t, text, control)
-print("out std", y.std().item(), "difference the camera makes", (y - ours).norm() / y.norm())
-case = {"x": x, "text": text, "t": t, "control": control, "y": y, "without": theirs}
-save("dit_camera", {f"case.{k}": v for k, v in case.items()} | {f"w.{k}": v for k, v in w.items()})
-native_folder(GOLDENS / "tiny_dit" / "lingbot", w, CHANNELS, layers)
+    w |= camera_layers(layers, 63)
+    control = torch.randn(1, 3 * 2 * 3, CONTROL, generator=g)
+    with torch.no_grad():
+        y = forward(w, layers, x, t, text, control)
+    print("out std", y.std().item(), "difference the camera makes", (y - ours).norm() / y.norm())
+    case = {"x": x, "text": text, "t": t, "control": control, "y": y, "without": theirs}
+    save("dit_camera", {f"case.{k}": v for k, v in case.items()} | {f"w.{k}": v for k, v in w.items()})
+    native_folder(GOLDENS / "tiny_dit" / "lingbot", w, CHANNELS, layers)
+
+
+if __name__ == "__main__":
+    main()

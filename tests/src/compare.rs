@@ -15,10 +15,20 @@ impl Tolerance {
     pub const MODULE_F16: Self = Self(5e-3);
     /// Latents after a whole sampling run, where guidance amplifies each step's rounding.
     pub const RUN: Self = Self(1e-3);
+    /// The same on a graphics adapter: each forward pass is off by ten times as much there, see
+    /// [`Self::MODULE_GPU`], of which a few steps with guidance add up.
+    pub const RUN_GPU: Self = Self(2e-3);
+    /// A run in f32 on the host against plain arithmetic with timesteps and sigmas in f64: no difference but rounding.
+    pub const RUN_PLAIN: Self = Self(1e-4);
 
     /// [`Self::MODULE`] or [`Self::MODULE_GPU`], by the device.
     pub fn module(device: &crate::TestDevice) -> Self {
         if device.gpu { Self::MODULE_GPU } else { Self::MODULE }
+    }
+
+    /// [`Self::RUN`] or [`Self::RUN_GPU`], by the device.
+    pub fn run(device: &crate::TestDevice) -> Self {
+        if device.gpu { Self::RUN_GPU } else { Self::RUN }
     }
 }
 
