@@ -170,6 +170,18 @@ impl WanConfig {
         self.patch.iter().product()
     }
 
+    /// Input channels beside the latents that are made: 20 where an image conditions them, 4 of its
+    /// [mask](crate::image::condition_mask) and 16 of its latents; 0 for text alone, and where an image takes the place
+    /// of latents.
+    pub fn condition_channels(&self) -> usize {
+        self.in_dim.saturating_sub(self.out_dim)
+    }
+
+    /// No wider than the 1.3B models.
+    fn is_small(&self) -> bool {
+        self.dim <= Self::t2v_1_3b().dim
+    }
+
     /// Width of the image features, if the kind has a branch for them.
     pub fn image_dim(&self) -> Option<usize> {
         match self.kind {

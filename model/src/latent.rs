@@ -91,14 +91,47 @@ impl Strides {
     /// `image_height` x `image_width`, rounded down to whole tokens in f64 as the official code does: an image of
     /// exactly 480 x 832 gives 464 x 832. Never less than one token; a side of 0 counts as 1.
     pub fn size_for_area(&self, image_height: usize, image_width: usize, area: usize) -> (usize, usize) {
-        let [_, rows, columns] = self.patch;
-        let ratio = image_height.max(1) as f64 / image_width.max(1) as f64;
-        let side = |length: f64, patch: usize| {
-            let cells = (length / self.spatial as f64).floor();
-            let tokens = (cells / patch as f64).floor();
-            (tokens as usize).max(1).saturating_mul(patch * self.spatial)
+        let [rows, columns] = self.token_pixels();
+        let [height, width] = sides(image_height, image_width, area);
+        (whole_tokens(height, rows), whole_tokens(width, columns))
+    }
+
+    /// As [`Self::size_for_area`], but each side is first rounded to whole pixels, halves to even ones, as in the
+    /// examples of the diffusers library: an image of exactly 480 x 832 keeps its size.
+    pub fn size_for_area_rounded(
+        &self,
+        image_height: usize,
+        image_width: usize,
+        area: usize,
+    ) -> (usize, usize) {
+        let [rows, columns] = self.token_pixels();
+        let [height, width] = sides(image_height, image_width, area).map(f64::round_ties_even);
+        (whole_tokens(height, rows), whole_tokens(width, columns))
+    }
+
+    /// Height and width of at most `area` pixels that an image of `image_height` x `image_width` is to
+    /// [cover](crate::image::Picture::covering): one side is rounded down to whole tokens, the other fills the area
+    /// that is left, and of the two ways the one that keeps the image's proportions better is taken, the one that
+    /// begins with the height if they are equal. The rule of Wan 2.2 TI2V. Never less than one token, whatever the
+    /// area; a side of 0 counts as 1.
+    pub fn size_covered_by(&self, image_height: usize, image_width: usize, area: usize) -> (usize, usize) {
+        let [rows, columns] = self.token_pixels();
+        let proportions = image_width.max(1) as f64 / image_height.max(1) as f64;
+        let area = area as f64;
+        let width = (area * proportions).sqrt();
+        let by_width = {
+            let width = whole_tokens(width, columns);
+            (whole_tokens(area / width as f64, rows), width)
         };
-        (side((area as f64 * ratio).sqrt(), rows), side((area as f64 / ratio).sqrt(), columns))
+        let by_height = {
+            let height = whole_tokens(area / width, rows);
+            (height, whole_tokens(area / height as f64, columns))
+        };
+        let distortion = |(height, width): (usize, usize)| {
+            let found = width as f64 / height as f64;
+            (proportions / found).max(found / proportions)
+        };
+        if distortion(by_width) < distortion(by_height) { by_width } else { by_height }
     }
 
     /// Pixel rows and columns per token.
@@ -144,6 +177,18 @@ impl LatentShape {
     pub fn tokens(&self, patch: [usize; 3]) -> usize {
         self.token_grid(patch).iter().product()
     }
+}
+
+/// Height and width of a rectangle of `area` with the proportions of an image, in f64.
+fn sides(image_height: usize, image_width: usize, area: usize) -> [f64; 2] {
+    let ratio = image_height.max(1) as f64 / image_width.max(1) as f64;
+    [(area as f64 * ratio).sqrt(), (area as f64 / ratio).sqrt()]
+}
+
+/// The largest multiple of `token` pixels in `length`, at least one.
+fn whole_tokens(length: f64, token: usize) -> usize {
+    let tokens = (length / token as f64).floor() as usize;
+    tokens.clamp(1, usize::MAX / token) * token
 }
 
 fn nearest_multiple(value: usize, multiple: usize) -> usize {

@@ -1,9 +1,13 @@
-//! Pictures resized and normalised, against Pillow, torch, transformers and diffusers.
+//! Pictures resized and normalised, against Pillow, torch, transformers and diffusers; the frames they stand for.
 #![allow(clippy::unwrap_used)]
 
+use burn::tensor::Device;
 use proptest::prelude::*;
-use testkit::{Golden, relative_l2};
-use wan_model::image::{Filter, Picture, PictureError, Planes, clip_planes, clip_planes_diffusers};
+use testkit::{Golden, devices, relative_l2};
+use wan_model::{
+    LatentShape,
+    image::{Filter, Picture, PictureError, Planes, clip_planes, clip_planes_diffusers, condition_mask},
+};
 
 /// Torch and we do the same f32 operations, but it fuses some pairs of them: some units in the last place of values
 /// near 1.
@@ -86,6 +90,19 @@ fn a_first_frame_is_the_video_processors_to_the_bit() {
 }
 
 #[test]
+fn a_covered_frame_is_pillows_to_the_bit() {
+    let golden = Golden::load("images");
+    assert_eq!(golden.keys("cover.").count(), 14);
+    for key in golden.keys("cover.") {
+        let (name, height, width) = target(key);
+        let covering = picture(&golden, name).covering(height, width).unwrap();
+        let expected: Vec<u8> = golden.get(&format!("cover.{key}")).1.iter().map(|&v| v as u8).collect();
+        assert_eq!((covering.height(), covering.width()), (height, width));
+        assert!(covering.pixels() == expected, "cover.{key}");
+    }
+}
+
+#[test]
 fn an_unchanged_size_changes_nothing() {
     let picture = picture(&Golden::load("images"), "wide");
     for filter in [Filter::Bicubic, Filter::Lanczos] {
@@ -121,6 +138,7 @@ fn what_is_no_picture_is_refused() {
     assert!(matches!(dot.resized(0, 1, Filter::Bicubic), Err(PictureError::Empty { .. })));
     assert!(matches!(dot.cropped(1, 0), Err(PictureError::Empty { .. })));
     assert!(matches!(dot.cropped_to_proportions(0, 0), Err(PictureError::Empty { .. })));
+    assert!(matches!(dot.covering(1, 0), Err(PictureError::Empty { .. })));
     assert!(matches!(dot.planes().resized(1, 0), Err(PictureError::Empty { .. })));
     assert!(clip_planes(&dot.planes(), 0).is_err() && clip_planes_diffusers(&dot, 0).is_err());
 }
@@ -134,10 +152,66 @@ fn extreme_proportions_cost_only_the_part_that_is_seen() {
         assert_eq!((seen.height(), seen.width()), (224, 224));
         let whole = clip_planes(&strip.planes(), 224).unwrap();
         assert_eq!(whole.values().len(), 3 * 224 * 224);
+        assert_eq!(strip.covering(240, 416).unwrap().pixels(), vec![128; 3 * 240 * 416]);
     }
 }
 
+/// The mask's values, and those of `[temporal, frames]` repeated over height and width.
+fn assert_mask(device: &Device, shape: [usize; 3], temporal: usize, last: bool, expected: &[f32]) {
+    let [frames, height, width] = shape;
+    let latent = LatentShape { channels: 16, frames, height, width };
+    let mask = condition_mask(&latent, temporal, last, device);
+    assert_eq!(mask.dims(), [1, temporal, frames, height, width]);
+    let values = mask.into_data().try_into_vec::<f32>().unwrap();
+    let spread: Vec<f32> = expected.iter().flat_map(|&v| vec![v; height * width]).collect();
+    assert!(values == spread, "{shape:?} {temporal} {last}");
+}
+
+#[test]
+fn masks_of_published_lengths() {
+    let with_ones = |frames: usize, ones: &[(usize, usize)]| {
+        let mut mask = vec![0.0; 4 * frames];
+        ones.iter().for_each(|&(channel, frame)| mask[channel * frames + frame] = 1.0);
+        mask
+    };
+    let first = [(0, 0), (1, 0), (2, 0), (3, 0)];
+    let both = [&first[..], &[(3, 20)]].concat();
+    for device in devices() {
+        let device = &device.device;
+        assert_mask(device, [3, 2, 3], 4, false, &with_ones(3, &first));
+        assert_mask(device, [21, 1, 2], 4, true, &with_ones(21, &both));
+        assert_mask(device, [1, 2, 2], 4, false, &[1.0; 4]);
+        assert_mask(device, [1, 2, 2], 4, true, &[1.0; 4]);
+    }
+}
+
+/// The official steps: a row of pixel frames, frame 0 repeated once for each channel, cut into latent frames, turned.
+fn packed(frames: usize, temporal: usize, last: bool) -> Vec<f32> {
+    let pixel_frames = (frames - 1) * temporal + 1;
+    let mut row = vec![0.0; pixel_frames];
+    row[0] = 1.0;
+    if last {
+        row[pixel_frames - 1] = 1.0;
+    }
+    let repeated: Vec<f32> = vec![row[0]; temporal].into_iter().chain(row[1..].iter().copied()).collect();
+    (0..temporal).flat_map(|channel| repeated.iter().copied().skip(channel).step_by(temporal)).collect()
+}
+
 proptest! {
+    #[test]
+    fn masks_are_the_official_ones(shape in [1..40usize, 1..4usize, 1..4usize], temporal in 1..9usize, last: bool) {
+        assert_mask(&Device::flex(), shape, temporal, last, &packed(shape[0], temporal, last));
+    }
+
+    #[test]
+    fn what_covers_has_the_size_asked_for(from in [1..40usize, 1..40usize], to in [1..60usize, 1..60usize]) {
+        let colour = [9, 99, 199];
+        let picture = Picture::new(from[0], from[1], colour.repeat(from[0] * from[1])).unwrap();
+        let covering = picture.covering(to[0], to[1]).unwrap();
+        prop_assert_eq!([covering.height(), covering.width()], to);
+        prop_assert_eq!(covering.pixels(), colour.repeat(to[0] * to[1]));
+    }
+
     /// Filters sum to one: a picture of one colour keeps it, whatever the sizes.
     #[test]
     fn one_colour_stays_itself(from in [1..40usize, 1..40usize], to in [1..60usize, 1..60usize], colour: [u8; 3]) {

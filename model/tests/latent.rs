@@ -6,6 +6,11 @@ use wan_model::{LatentError, MAX_PIXELS, Strides};
 const V21: Strides = Strides::VAE_2_1;
 const V22: Strides = Strides::VAE_2_2;
 
+fn area_sizes(strides: Strides, h: usize, w: usize, area: usize) -> [(usize, usize); 3] {
+    let by_area = strides.size_for_area(h, w, area);
+    [by_area, strides.size_for_area_rounded(h, w, area), strides.size_covered_by(h, w, area)]
+}
+
 #[test]
 fn published_videos_have_their_token_counts() {
     let rows = [
@@ -43,6 +48,36 @@ fn area_sizing_keeps_the_reference_rounding() {
     let large = [((480, 832), (720, 1248)), ((720, 1280), (720, 1280)), ((1024, 1024), (960, 960))];
     for ((h, w), size) in large {
         assert_eq!(V21.size_for_area(h, w, 720 * 1280), size, "{h}x{w}");
+    }
+}
+
+#[test]
+fn rounded_area_sizing_keeps_the_size_that_fills_the_area() {
+    let rows = [
+        ((480, 832), 480 * 832, (480, 832)),
+        ((832, 480), 480 * 832, (832, 480)),
+        ((720, 1280), 480 * 832, (464, 832)),
+        ((1024, 1024), 480 * 832, (624, 624)),
+        ((720, 1280), 720 * 1280, (720, 1280)),
+        // 47.5 x 190 pixels.
+        ((1, 4), 9025, (48, 176)),
+    ];
+    for ((h, w), area, size) in rows {
+        assert_eq!(V21.size_for_area_rounded(h, w, area), size, "{h}x{w}");
+    }
+}
+
+#[test]
+fn covered_sizes_are_those_of_the_official_code() {
+    let rows = [
+        ((704, 1280), (704, 1280)),
+        ((480, 832), (704, 1248)),
+        ((1080, 1920), (704, 1248)),
+        ((1024, 1024), (928, 960)),
+        ((1280, 720), (1248, 704)),
+    ];
+    for ((h, w), size) in rows {
+        assert_eq!(V22.size_covered_by(h, w, 704 * 1280), size, "{h}x{w}");
     }
 }
 
@@ -87,7 +122,25 @@ proptest! {
     #[test]
     fn any_request_is_answered_without_overflow(f in any::<usize>(), h in any::<usize>(), w in any::<usize>()) {
         let _ = V21.latent(16, f, h, w);
-        let _ = V21.size_for_area(h, w, f);
+        for (height, width) in area_sizes(V22, h, w, f) {
+            prop_assert!(height >= 32 && width >= 32 && height % 32 == 0 && width % 32 == 0);
+        }
+    }
+
+    #[test]
+    fn every_size_is_of_whole_tokens(h in 0usize..5000, w in 0usize..5000, area in 0usize..2_000_000) {
+        for (strides, token) in [(V21, 16), (V22, 32)] {
+            for (height, width) in area_sizes(strides, h, w, area) {
+                prop_assert!(height >= token && width >= token && height % token == 0 && width % token == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn covered_sizes_fill_the_area_from_below(h in 64usize..4000, w in 64usize..4000) {
+        let area = 704 * 1280;
+        let (height, width) = V22.size_covered_by(h, w, area);
+        prop_assert!(height * width <= area && (height + 32) * (width + 32) > area);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use testkit::Golden;
 use wan_model::{
-    ModelError,
-    text::{MAX_PROMPT_BYTES, NEGATIVE_PROMPT, Tokenizer, clean},
+    ModelError, WanConfig,
+    text::{MAX_PROMPT_BYTES, NEGATIVE_PROMPT, Tokenizer, clean, negative_prompt},
 };
 
 fn json(file: &str) -> Vec<Value> {
@@ -46,6 +46,32 @@ fn the_negative_prompt_gets_narrow_commas() {
     let cleaned = clean(NEGATIVE_PROMPT);
     assert_eq!(NEGATIVE_PROMPT.matches('，').count(), 27);
     assert_eq!(cleaned, NEGATIVE_PROMPT.replace('，', ","));
+}
+
+#[test]
+fn every_task_has_its_negative_prompt() {
+    let common = "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，\
+        JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，\
+        形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走";
+    let no_world = "镜头晃动，画面闪烁，模糊，噪点，水印，签名，文字，变形，扭曲，液化，不合逻辑的结构，卡顿，PPT幻灯片感，\
+        过暗，欠曝，低对比度，霓虹灯光感，过度锐化，3D渲染感，人物，行人，游客，身体，皮肤，肢体，面部特征，\
+        汽车，电线";
+    for config in [
+        WanConfig::t2v_1_3b(),
+        WanConfig::t2v_14b(),
+        WanConfig::vace_14b(),
+        WanConfig::t2v_a14b(),
+        WanConfig::i2v_a14b(),
+        WanConfig::ti2v_5b(),
+        WanConfig::animate_14b(),
+    ] {
+        assert_eq!(negative_prompt(&config.kind), common);
+    }
+    assert_eq!(negative_prompt(&WanConfig::i2v_14b().kind), format!("镜头晃动，{common}"));
+    assert_eq!(negative_prompt(&WanConfig::flf2v_14b().kind), format!("镜头切换，镜头晃动，{common}"));
+    for config in [WanConfig::lingbot_base_cam(), WanConfig::lingbot_base_act()] {
+        assert_eq!(negative_prompt(&config.kind), format!("画面突变，{common}，{no_world}"));
+    }
 }
 
 #[test]

@@ -17,6 +17,13 @@ CLIP_SIZE = 28
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 SIZES = {"wide": [(11, 19), (46, 50), (3, 5), (23, 90), (7, 37), (64, 16), (23, 37), (9, 40), (9, 31), (9, 30)], "strip": [(3, 224), (2, 640)]}
 
+COVERED = {
+    "wide": [(16, 32), (48, 64), (32, 32), (96, 16)],
+    "tall": [(16, 32), (64, 16), (8, 9)],
+    "strip": [(3, 7), (10, 20)],
+    "even": [(3, 4), (1, 1), (5, 7), (7, 9), (8, 12)],  # most of them scale a side to a half
+}
+
 
 def picture(seed, height, width):
     """Soft shapes with noise and hard black and white patches, whose filtered edges leave the range."""
@@ -42,8 +49,17 @@ def clip_official(rgb):
     return (x - mean) / std
 
 
+def cover(image, height, width):
+    """Wan 2.2 TI2V's first frame: scaled until it covers the frame, the middle cut out."""
+    scale = max(width / image.width, height / image.height)
+    scaled = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
+    return torch.from_numpy(np.array(scaled.crop((left, top, left + width, top + height))))
+
+
 def main():
-    pictures = {"wide": picture(1, 23, 37), "tall": picture(2, 41, 17), "strip": picture(3, 5, 601)}
+    pictures = {"wide": picture(1, 23, 37), "tall": picture(2, 41, 17), "strip": picture(3, 5, 601),
+                "even": picture(4, 8, 12)}
     processor = CLIPImageProcessorPil(size={"shortest_edge": CLIP_SIZE},
                                       crop_size={"height": CLIP_SIZE, "width": CLIP_SIZE})
     video = VideoProcessor(vae_scale_factor=8)
@@ -56,7 +72,9 @@ def main():
             for filter_name, resample in FILTERS.items():
                 resized = np.array(image.resize((width, height), resample))
                 tensors[f"{filter_name}.{size}"] = torch.from_numpy(resized)
-        if name == "strip":
+        for height, width in COVERED[name]:
+            tensors[f"cover.{name}.{height}x{width}"] = cover(image, height, width)
+        if name in ("strip", "even"):
             continue
         tensors[f"clip.{name}"] = clip_official(rgb)
         tensors[f"clip_processor.{name}"] = processor(images=image, return_tensors="pt").pixel_values[0]

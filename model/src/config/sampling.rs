@@ -1,5 +1,7 @@
 //! Sampling defaults of the official command lines.
 
+use super::{ModelKind, WanConfig};
+
 /// `(height, width)` in pixels, both orientations of 480p and 720p.
 const BOTH: &[(usize, usize)] = &[(480, 832), (832, 480), (720, 1280), (1280, 720)];
 const SMALL: &[(usize, usize)] = &[(480, 832), (832, 480)];
@@ -28,7 +30,33 @@ pub struct SamplingDefaults {
     pub sizes: &'static [(usize, usize)],
 }
 
+/// Pixels of a frame at 480p.
+const AREA_480P: usize = 480 * 832;
+
 impl SamplingDefaults {
+    /// The defaults of a model, for Wan 2.1 I2V those at 480p or, where the video's frames have another `area` in
+    /// pixels, those at 720p. Two models of the same dimensions are not told apart: text to image has those of text to
+    /// video, LingBot-World 2 before distillation those after it. A single expert has no boundary.
+    pub fn of(config: &WanConfig, area: Option<usize>) -> Self {
+        let defaults = match &config.kind {
+            ModelKind::T2v if config.experts == 2 => Self::t2v_a14b(),
+            ModelKind::T2v if config.is_small() => Self::t2v_1_3b(),
+            ModelKind::T2v => Self::t2v_14b(),
+            ModelKind::ClipI2v { .. } if area.unwrap_or(AREA_480P) == AREA_480P => Self::i2v_14b_480p(),
+            ModelKind::ClipI2v { .. } => Self::i2v_14b_720p(),
+            ModelKind::Flf2v { .. } => Self::flf2v_14b(),
+            ModelKind::I2v => Self::i2v_a14b(),
+            ModelKind::Vace { .. } if config.is_small() => Self::vace_1_3b(),
+            ModelKind::Vace { .. } => Self::vace_14b(),
+            ModelKind::Ti2v => Self::ti2v_5b(),
+            ModelKind::S2v => Self::s2v_14b(),
+            ModelKind::Animate => Self::animate_14b(),
+            ModelKind::LingBot { causal: true, .. } => Self::lingbot_fast(),
+            ModelKind::LingBot { causal: false, .. } => Self::lingbot_base(),
+        };
+        Self { boundary: defaults.boundary.filter(|_| config.experts == 2), ..defaults }
+    }
+
     /// Wan 2.1 T2V 14B.
     pub fn t2v_14b() -> Self {
         Self { steps: 50, shift: 5.0, guidance: (5.0, 5.0), boundary: None, fps: 16, frames: 81, sizes: BOTH }

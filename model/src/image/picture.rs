@@ -62,10 +62,26 @@ impl Picture {
         let shorter = self.height.min(self.width);
         let scales = [self.height, self.width].map(|from| {
             let to = (side as u128 * from as u128 / shorter as u128) as usize;
-            let first = (to - side) / 2;
-            Scale { part: first..first + side, ..Scale::whole(from, to) }
+            Scale::middle(from, to, side)
         });
         Ok(Self { height: side, width: side, pixels: resample(&self.pixels, &scales, filter) })
+    }
+
+    /// The middle `height` x `width` pixels of the picture scaled, its proportions kept, until it covers them: the
+    /// first frame of Wan 2.2 TI2V, as its official code makes it with Pillow's Lanczos filter. What lies outside is
+    /// never made.
+    ///
+    /// # Errors
+    /// [`PictureError::Empty`] for a size of zero.
+    pub fn covering(&self, height: usize, width: usize) -> Result<Self, PictureError> {
+        check_sides(height, width)?;
+        let scale = (width as f64 / self.width as f64).max(height as f64 / self.height as f64);
+        let scales = [(self.height, height), (self.width, width)].map(|(from, side)| {
+            // Halves go to the even length.
+            let to = (from as f64 * scale).round_ties_even() as usize;
+            Scale::middle(from, to.max(side), side)
+        });
+        Ok(Self { height, width, pixels: resample(&self.pixels, &scales, Filter::Lanczos) })
     }
 
     /// The middle `height` x `width` pixels, or all of a side that is no longer than that.

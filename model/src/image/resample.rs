@@ -33,6 +33,12 @@ impl Scale {
         Self { from, to, part: 0..to }
     }
 
+    /// Of the side scaled to `to`, the middle `count`, which are not more than that.
+    pub(super) fn middle(from: usize, to: usize, count: usize) -> Self {
+        let first = (to - count) / 2;
+        Self { from, to, part: first..first + count }
+    }
+
     fn taps(&self, filter: Filter) -> Vec<Taps> {
         self.part.clone().map(|position| filter.taps(position, self.from, self.to)).collect()
     }
