@@ -114,8 +114,8 @@ fn sizes_are_those_of_the_model() {
     let small = [(480, 832), (832, 480)];
     let large = [(720, 1280), (1280, 720)];
     let both = [small, large].concat();
-    let rows: [(WanConfig, Option<usize>, &[(usize, usize)]); 7] = [
-        (WanConfig::t2v_1_3b(), None, &small),
+    let rows = [
+        (WanConfig::t2v_1_3b(), None, &small[..]),
         (WanConfig::vace_1_3b(), None, &small),
         (WanConfig::t2v_14b(), None, &both),
         (WanConfig::vace_14b(), None, &both),

@@ -160,6 +160,88 @@ fn a_longer_video_starts_like_a_shorter_one() {
     }
 }
 
+/// Of `frames` frames: `first`, grey ones and, if given and not the only one, `last`.
+fn video_of_stills(first: Tensor<5>, last: Option<Tensor<5>>, frames: usize) -> Tensor<5> {
+    let [_, _, _, h, w] = first.dims();
+    let last = last.filter(|_| frames > 1);
+    let grey = frames - 1 - last.iter().count();
+    let device = first.device();
+    let grey = (grey > 0).then(|| Tensor::zeros([1, 3, grey, h, w], &device));
+    Tensor::cat([first].into_iter().chain(grey).chain(last).collect(), 2)
+}
+
+fn still(seed: u64, side: usize, device: &Device) -> Tensor<5> {
+    tensor(seed, [1, 3, 1, side, side], device).mul_scalar(0.5)
+}
+
+fn assert_stills(case: &Case, device: &TestDevice, latent_frames: usize, with_last: bool) {
+    let (encoder, side) = (case.encoder(&device.device), case.config.spatial_factor());
+    let first = still(1, side, &device.device);
+    let last = with_last.then(|| still(2, side, &device.device));
+    let latents: Vec<_> = encoder.encode_stills(first.clone(), last.clone(), latent_frames).collect();
+    assert_eq!(latents.len(), latent_frames);
+    assert!(latents.iter().all(|latent| latent.dims() == [1, case.config.z_dim, 1, 1, 1]));
+    let video = video_of_stills(first, last, case.config.frames(latent_frames));
+    let latents = Tensor::cat(latents, 2);
+    if !device.gpu {
+        assert_same(device, latents.clone(), encoder.encode_full(video.clone()));
+    }
+    assert_same(device, latents, encoder.encode(video));
+}
+
+#[test]
+fn stills_are_encoded_like_the_video_they_stand_for() {
+    for device in devices().into_iter().filter(|device| !device.gpu) {
+        for case in Case::all() {
+            let memory = case.config.encoder_memory();
+            for latent_frames in [1, 2, memory, memory + 1, memory + 2, memory + 3, 2 * memory + 5] {
+                assert_stills(&case, &device, latent_frames, false);
+                assert_stills(&case, &device, latent_frames, true);
+            }
+        }
+    }
+}
+
+/// One case: a software adapter takes seconds for each.
+#[test]
+fn stills_are_encoded_on_an_adapter() {
+    let [case, _] = Case::wan_2_1();
+    for device in devices().into_iter().filter(|device| device.gpu) {
+        assert_stills(&case, &device, case.config.encoder_memory() + 3, true);
+    }
+}
+
+#[test]
+fn no_latent_frames_of_stills_are_none() {
+    let ([case, _], device) = (Case::wan_2_2(), Device::flex());
+    let first = still(1, case.config.spatial_factor(), &device);
+    assert_eq!(case.encoder(&device).encode_stills(first, None, 0).count(), 0);
+}
+
+/// The definition of the memory, without the shortcut it allows.
+#[test]
+fn constant_frames_settle_after_the_memory_and_not_before() {
+    let device = testkit::reference_device();
+    for case in Case::all() {
+        let memory = case.config.encoder_memory();
+        let first = still(1, case.config.spatial_factor(), &device);
+        let video = video_of_stills(first, None, case.config.frames(memory + 3));
+        let latents = case.encoder(&device).encode_full(video);
+        let latent = |frame: usize| values(latents.clone().slice_dim(2, frame..frame + 1));
+        assert_eq!([memory + 1, memory + 2].map(latent), [latent(memory), latent(memory)]);
+        // Through many layers the farthest frames fade below a rounding.
+        let fade = if case.config.num_res_blocks == 1 { 1 } else { 6 };
+        let touched = (1..=fade).any(|before| latent(memory - before) != latent(memory));
+        assert!(touched, "{memory} is more than it takes");
+    }
+}
+
+#[test]
+fn the_released_encoders_have_a_memory() {
+    assert_eq!(VaeConfig::wan_2_1().encoder_memory(), 29);
+    assert_eq!(VaeConfig::wan_2_2().encoder_memory(), 29);
+}
+
 #[test]
 fn every_stream_starts_afresh() {
     let device = Device::flex();

@@ -1,5 +1,8 @@
 //! Widths, stages and latent statistics of a video VAE.
 
+/// Frames before its own that a causal convolution over three frames sees.
+const CONV_MEMORY: usize = 2;
+
 /// The shape of a causal video VAE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VaeConfig {
@@ -133,6 +136,19 @@ impl VaeConfig {
     /// Frames decoded from `latent_frames` latent frames.
     pub fn frames(&self, latent_frames: usize) -> usize {
         latent_frames.saturating_sub(1) * self.temporal_factor() + latent_frames.min(1)
+    }
+
+    /// The first latent frame that is no longer touched by the first frame of a video: where every other frame is the
+    /// same, this latent frame and all after it are equal, and so is what the encoder remembers behind each of them.
+    pub fn encoder_memory(&self) -> usize {
+        let blocks = 2 * CONV_MEMORY * self.num_res_blocks;
+        let middle = 2 * 2 * CONV_MEMORY;
+        // Frame 1 is the first constant one, at the rate of pixels; each halving of time looks at two more frames.
+        let settled = self.temporal_down.iter().fold(1 + CONV_MEMORY, |frame, &down| {
+            let frame = frame + blocks;
+            if down { frame.div_ceil(2) + 1 } else { frame }
+        });
+        settled + blocks + middle + CONV_MEMORY
     }
 
     /// Whether the parts fit together.

@@ -37,6 +37,9 @@ pub struct VaeEncoder {
     statistics: Statistics,
     #[module(skip)]
     temporal_factor: usize,
+    /// The latent frame from which on constant frames change nothing.
+    #[module(skip)]
+    memory: usize,
 }
 
 impl VaeEncoder {
@@ -57,6 +60,7 @@ impl VaeEncoder {
             patch_size: config.patch_size,
             statistics: Statistics::new(config),
             temporal_factor: config.temporal_factor(),
+            memory: config.encoder_memory(),
         }
     }
 
@@ -90,6 +94,42 @@ impl VaeEncoder {
     ) -> impl Iterator<Item = Tensor<5>> + 'a {
         let mut cache = FeatureCache::default();
         chunks.into_iter().map(move |chunk| self.forward(chunk, &mut cache))
+    }
+
+    /// Encodes a video whose frame 0 is `first`, whose very last frame is `last`, if given, and whose other frames are
+    /// mid-grey, the 0 of pixels in `[-1, 1]`. A video of one latent frame is `first` alone.
+    ///
+    /// Frames are made as they are needed. Grey frames past the encoder's [memory](VaeConfig::encoder_memory) are not
+    /// encoded: their latent is that of the grey frames before them.
+    ///
+    /// # Shapes
+    /// - `first`, `last`: `[1, 3, 1, height, width]`; height and width are multiples of the
+    ///   [spatial factor](VaeConfig::spatial_factor)
+    /// - items: `latent_frames` of `[1, z, 1, h, w]`
+    pub fn encode_stills(
+        &self,
+        first: Tensor<5>,
+        last: Option<Tensor<5>>,
+        latent_frames: usize,
+    ) -> impl Iterator<Item = Tensor<5>> + '_ {
+        let grey = first.zeros_like();
+        let end = last.map(|last| {
+            let before = std::iter::repeat_n(grey.clone(), self.temporal_factor - 1);
+            Tensor::cat(before.chain([last]).collect(), 2)
+        });
+        let middle = grey.repeat_dim(2, self.temporal_factor);
+        let mut cache = FeatureCache::default();
+        let mut settled: Option<Tensor<5>> = None;
+        (0..latent_frames).map(move |frame| match (&end, &settled) {
+            _ if frame == 0 => self.forward(first.clone(), &mut cache),
+            (Some(end), _) if frame + 1 == latent_frames => self.forward(end.clone(), &mut cache),
+            (_, Some(latent)) => latent.clone(),
+            _ => {
+                let latent = self.forward(middle.clone(), &mut cache);
+                settled = (frame >= self.memory).then(|| latent.clone());
+                latent
+            }
+        })
     }
 
     /// Encodes all frames at once: the definition that [`Self::encode`] must agree with, in memory that
