@@ -44,11 +44,11 @@ impl Reference {
 fn files(dit: PathBuf) -> Source {
     let official = tiny("official");
     Source {
-        model: None,
         dit: Some(dit),
         vae: Some(official.join("Wan2.1_VAE.pth")),
         text_encoder: Some(official.join("models_t5_umt5-xxl-enc-bf16.pth")),
         tokenizer: Some(official.join("google/umt5-xxl")),
+        ..Source::default()
     }
 }
 

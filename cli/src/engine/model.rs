@@ -45,9 +45,11 @@ impl Model {
         let source = Source {
             model,
             dit: request.dit.clone(),
+            dit_high: None,
             vae: request.vae.clone(),
             text_encoder: request.text_encoder.clone(),
             tokenizer: request.tokenizer.clone(),
+            image_encoder: None,
         };
         let checkpoint = Checkpoint::open(&source).map_err(PipelineError::from)?;
         Ok(Self { checkpoint, _unpacked: unpacked })
