@@ -1,35 +1,36 @@
 //! A model on disk: which files hold its components, whatever the layout.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use wan_model::{VaeConfig, WanConfig, text::Umt5Config};
+use wan_model::{ClipVisionConfig, ModelKind, Strides, VaeConfig, WanConfig, text::Umt5Config};
 
-use crate::{Component, GenerationConfig, ImportError, Kind, SchedulerConfig, component, locate};
+use crate::{
+    Component, GenerationConfig, ImportError, PipelineConfig, SchedulerConfig,
+    experts::{self, Experts},
+    parts,
+};
 
 /// Where the user says the model is: a folder, single components, or both, in which case the component wins.
 /// A component is a file, an index file or a folder with one of them.
+///
+/// Of two transformers, that of one noise level may be left out if the other's file or folder name says `high` or `low`
+/// and the same name with the other word exists; names then decide which is which.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// A diffusers folder, or a folder as the authors publish it.
     pub model: Option<PathBuf>,
-    /// The diffusion transformer.
+    /// The diffusion transformer, or that for low noise.
     pub dit: Option<PathBuf>,
+    /// The diffusion transformer for high noise.
+    pub dit_high: Option<PathBuf>,
     /// The video autoencoder.
     pub vae: Option<PathBuf>,
     /// The text encoder.
     pub text_encoder: Option<PathBuf>,
     /// `tokenizer.json`, or the folder that holds it.
     pub tokenizer: Option<PathBuf>,
-}
-
-impl Source {
-    /// The image encoder that some models have: `given`, or the one in the model's folder.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::open`], for this one component.
-    pub fn image_encoder(&self, given: Option<&Path>) -> Result<Component, ImportError> {
-        find(&IMAGE_ENCODER, layout(self)?, self.model.as_deref(), given)
-    }
+    /// The CLIP image encoder, which models with an image branch need.
+    pub image_encoder: Option<PathBuf>,
 }
 
 /// How a model's folder is laid out.
@@ -48,9 +49,11 @@ pub enum Layout {
 pub struct Checkpoint {
     /// How the folder is laid out.
     pub layout: Layout,
-    /// The diffusion transformer.
+    /// The diffusion transformer; of two, that for low noise.
     pub dit: Component,
-    /// Its configuration.
+    /// The diffusion transformer for high noise, if there are two.
+    pub dit_high: Option<Component>,
+    /// The configuration of each transformer.
     pub dit_config: WanConfig,
     /// The video autoencoder.
     pub vae: Component,
@@ -60,12 +63,18 @@ pub struct Checkpoint {
     pub text_encoder: Component,
     /// Its configuration.
     pub text_config: Umt5Config,
+    /// The CLIP image encoder, if the transformer has an image branch.
+    pub image_encoder: Option<Component>,
+    /// Its configuration.
+    pub clip_config: Option<ClipVisionConfig>,
     /// Path of `tokenizer.json`.
     pub tokenizer: PathBuf,
     /// The scheduler of a diffusers folder.
     pub scheduler: Option<SchedulerConfig>,
     /// Sampling defaults the folder sets.
     pub generation: GenerationConfig,
+    /// Settings of the pipeline of a diffusers folder.
+    pub pipeline: PipelineConfig,
 }
 
 impl Checkpoint {
@@ -73,163 +82,90 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`ImportError::MissingComponent`], [`ImportError::WrongComponent`], [`ImportError::NotRunnable`], whatever the
-    /// readers, [`crate::Fingerprint::of`] and the components' configurations find wrong, and
-    /// [`ImportError::Mismatch`] if the components are each good but of different models.
+    /// readers, [`crate::Fingerprint::of`] and the components' configurations find wrong,
+    /// [`ImportError::ExpertsDiffer`], and [`ImportError::Mismatch`] if the components are each good but of different
+    /// models.
     pub fn open(source: &Source) -> Result<Self, ImportError> {
-        let layout = layout(source)?;
+        let layout = parts::layout(source)?;
         let root = source.model.as_deref();
-        check_experts(source)?;
-        let dit = find(&DIT, layout, root, source.dit.as_deref())?;
-        let vae = find(&VAE, layout, root, source.vae.as_deref())?;
-        let text_encoder = find(&TEXT_ENCODER, layout, root, source.text_encoder.as_deref())?;
-        let tokenizer = tokenizer(layout, root, source.tokenizer.as_deref())?;
+        let Experts { dit, high: dit_high, config: dit_config } = Experts::open(source, layout)?;
+        let vae = parts::vae(source, layout, dit_config.out_dim)?;
+        let text_encoder = parts::text_encoder(source, layout)?;
+        let clip = dit_config.image_dim().map(|_| parts::image_encoder(source, layout)).transpose()?;
         let scheduler = root.map(|root| root.join("scheduler/scheduler_config.json")).filter(|p| p.is_file());
-        let scheduler = scheduler.map(|path| SchedulerConfig::read(&path)).transpose()?;
-        let generation = root.map(GenerationConfig::read).transpose()?.unwrap_or_default();
-        let (dit_config, vae_config) = (dit.dit_config()?, vae.vae_config()?);
-        let text_config = text_encoder.text_config()?;
         let model = Self {
             layout,
             dit,
+            dit_high,
             dit_config,
+            vae_config: vae.vae_config()?,
             vae,
-            vae_config,
+            text_config: text_encoder.text_config()?,
             text_encoder,
-            text_config,
-            tokenizer,
-            scheduler,
-            generation,
+            clip_config: clip.as_ref().map(Component::clip_config).transpose()?,
+            image_encoder: clip,
+            tokenizer: parts::tokenizer(source, layout)?,
+            scheduler: scheduler.map(|path| SchedulerConfig::read(&path)).transpose()?,
+            generation: root.map(GenerationConfig::read).transpose()?.unwrap_or_default(),
+            pipeline: root.map(PipelineConfig::read).transpose()?.unwrap_or_default(),
         };
         model.check_widths()?;
         Ok(model)
     }
 
+    /// The transformer for `high` or low noise; a model with only one has it for both.
+    pub fn expert(&self, high: bool) -> &Component {
+        self.dit_high.as_ref().filter(|_| high).unwrap_or(&self.dit)
+    }
+
+    /// Whether the names of two transformers say that they were given in each other's place. Neither keys nor shapes
+    /// can tell; they are used as given.
+    pub fn experts_look_swapped(&self) -> bool {
+        let low = self.dit.source.path();
+        self.dit_high.as_ref().is_some_and(|high| experts::look_swapped(low, high.source.path()))
+    }
+
     /// What goes from one component into the next must have one width.
     fn check_widths(&self) -> Result<(), ImportError> {
         let Self { dit_config: dit, vae_config: vae, text_config: text, .. } = self;
-        let against = |other: &Component, what, found, expected| {
-            let [path, other] = [other, &self.dit].map(|part| part.source.path().to_owned());
-            Err(ImportError::Mismatch { path, other, what, found, expected })
-        };
-        if vae.z_dim != dit.in_dim {
-            return against(&self.vae, "latent channels", vae.z_dim, dit.in_dim);
+        let fit = |part, what, found, expected| check(&self.dit, part, what, found, expected);
+        fit(&self.vae, "latent channels", vae.z_dim, dit.out_dim)?;
+        check(&self.vae, &self.dit, "channels in", dit.in_dim, dit.out_dim + self.conditioning_channels())?;
+        fit(&self.text_encoder, "values in a row of text", text.d_model, dit.text_dim)?;
+        if let (Some(part), Some(clip)) = (&self.image_encoder, &self.clip_config) {
+            fit(part, "values in a row of image features", clip.width, dit.image_dim().unwrap_or(0))?;
+            // Of a first and a last image.
+            fit(part, "image tokens", 2 * clip.tokens(), dit.image_len().unwrap_or(2 * clip.tokens()))?;
         }
-        if text.d_model != dit.text_dim {
-            return against(&self.text_encoder, "values in a row of text", text.d_model, dit.text_dim);
-        }
-        Ok(())
-    }
-}
-
-/// What is said about a component's place, in folders and on the command line.
-struct Part {
-    name: &'static str,
-    expected: &'static str,
-    flag: &'static str,
-    /// Its folder in a diffusers model.
-    folder: &'static str,
-    /// Its file in the authors' folder, for the message that it is not there.
-    file: &'static str,
-    official: fn(&Path) -> Option<PathBuf>,
-    accepts: fn(&Kind) -> bool,
-}
-
-const DIT: Part = Part {
-    name: "diffusion transformer",
-    expected: component::DIT,
-    flag: "--dit",
-    folder: "transformer",
-    file: "diffusion_pytorch_model.safetensors",
-    official: locate::official_dit,
-    accepts: |kind| matches!(kind, Kind::Dit(_)),
-};
-const VAE: Part = Part {
-    name: "VAE",
-    expected: component::VAE,
-    flag: "--vae",
-    folder: "vae",
-    file: locate::OFFICIAL_VAE,
-    official: locate::official_vae,
-    accepts: |kind| matches!(kind, Kind::Vae21 | Kind::Vae22),
-};
-const TEXT_ENCODER: Part = Part {
-    name: "text encoder",
-    expected: component::TEXT_ENCODER,
-    flag: "--text-encoder",
-    folder: "text_encoder",
-    file: locate::OFFICIAL_TEXT_ENCODER,
-    official: locate::official_text_encoder,
-    accepts: |kind| matches!(kind, Kind::Umt5),
-};
-const IMAGE_ENCODER: Part = Part {
-    name: "image encoder",
-    expected: component::IMAGE_ENCODER,
-    flag: "--image-encoder",
-    folder: "image_encoder",
-    file: locate::OFFICIAL_IMAGE_ENCODER,
-    official: locate::official_image_encoder,
-    accepts: |kind| matches!(kind, Kind::Clip),
-};
-
-fn layout(source: &Source) -> Result<Layout, ImportError> {
-    let Some(root) = &source.model else { return Ok(Layout::Files) };
-    let found = std::fs::metadata(root).map_err(|source| ImportError::Io { path: root.clone(), source })?;
-    if !found.is_dir() {
-        let detail =
-            "a model is a folder; single files are given as components (--dit, --vae, --text-encoder)";
-        return Err(ImportError::config(root, detail));
-    }
-    let diffusers = root.join("model_index.json").is_file() || root.join(DIT.folder).is_dir();
-    Ok(if diffusers { Layout::Diffusers } else { Layout::Official })
-}
-
-/// Wan 2.2 A14B and LingBot come as two transformers.
-fn check_experts(source: &Source) -> Result<(), ImportError> {
-    let Some(root) = source.model.as_ref().filter(|_| source.dit.is_none()) else { return Ok(()) };
-    let second =
-        ["transformer_2", "low_noise_model"].into_iter().map(|name| root.join(name)).find(|p| p.is_dir());
-    match second {
-        Some(path) => Err(ImportError::NotRunnable { path, what: "one of two experts".into() }),
-        None => Ok(()),
-    }
-}
-
-fn find(
-    part: &Part,
-    layout: Layout,
-    root: Option<&Path>,
-    given: Option<&Path>,
-) -> Result<Component, ImportError> {
-    let found = match (given, root) {
-        (Some(given), _) => Some(given.to_owned()),
-        (None, Some(root)) if layout == Layout::Diffusers => locate::weights(&root.join(part.folder)),
-        (None, Some(root)) => (part.official)(root),
-        (None, None) => None,
-    };
-    let Some(path) = found else { return Err(missing(part, layout, root)) };
-    let component = Component::open(&path)?;
-    if !(part.accepts)(&component.fingerprint.kind) {
-        return Err(component.wrong(part.expected));
-    }
-    component.fingerprint.check_runnable(&*component.source)?;
-    Ok(component)
-}
-
-fn missing(part: &Part, layout: Layout, root: Option<&Path>) -> ImportError {
-    let place = if layout == Layout::Diffusers { part.folder } else { part.file };
-    let looked = root.map(|root| root.join(place)).into_iter().collect();
-    ImportError::MissingComponent { component: part.name, looked, flag: part.flag }
-}
-
-fn tokenizer(layout: Layout, root: Option<&Path>, given: Option<&Path>) -> Result<PathBuf, ImportError> {
-    let folder = if layout == Layout::Diffusers { "tokenizer" } else { "google/umt5-xxl" };
-    let path = given.map(Path::to_owned).or_else(|| root.map(|root| root.join(folder)));
-    let path = path.map(|path| if path.is_dir() { path.join("tokenizer.json") } else { path });
-    match path {
-        Some(path) if path.is_file() => Ok(path),
-        path => {
-            let looked = path.into_iter().collect();
-            Err(ImportError::MissingComponent { component: "tokenizer", looked, flag: "--tokenizer" })
+        match dit.kind {
+            // A token's control values are those of the pixels under it.
+            ModelKind::LingBot { .. } => {
+                fit(&self.vae, "pixels per latent column", vae.spatial_factor(), Strides::VAE_2_1.spatial)
+            }
+            _ => Ok(()),
         }
     }
+
+    /// Channels beside the noise: a mask for each pixel frame of a latent frame, and the latents of an image.
+    fn conditioning_channels(&self) -> usize {
+        match self.dit_config.kind {
+            ModelKind::T2v | ModelKind::Ti2v => 0,
+            _ => self.vae_config.temporal_factor() + self.vae_config.z_dim,
+        }
+    }
+}
+
+/// Refuses `part` if it has `found` instead of `expected` of what `other` exchanges with it.
+fn check(
+    other: &Component,
+    part: &Component,
+    what: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), ImportError> {
+    if found == expected {
+        return Ok(());
+    }
+    let [path, other] = [part, other].map(|part| part.source.path().to_owned());
+    Err(ImportError::Mismatch { path, other, what, found, expected })
 }

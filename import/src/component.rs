@@ -42,6 +42,13 @@ impl Component {
             .for_each(|data| data.release());
     }
 
+    /// Asks the system to bring the weights' file pages into memory, for a component that is needed soon. Whether and
+    /// when it does so is its own affair: nothing is loaded, and only unix systems are asked. The call itself may wait
+    /// while more is asked for than the disk takes at once, so a thread of its own is a good place for it.
+    pub fn read_ahead(&self) {
+        self.source.read_ahead();
+    }
+
     /// Opens a file, an index file or a component folder, with its configuration.
     ///
     /// # Errors
@@ -69,8 +76,36 @@ impl Component {
     /// [`ImportError::MissingTensors`], [`ImportError::Shape`] and [`ImportError::Unrecognised`] for a cut or deformed
     /// file.
     pub fn dit_config(&self) -> Result<WanConfig, ImportError> {
+        self.fingerprint.check_runnable(&*self.source)?;
+        self.dit_shape()
+    }
+
+    /// [`Self::dit_config`] of any transformer, whether a module has all of its branches or not.
+    fn dit_shape(&self) -> Result<WanConfig, ImportError> {
         let Kind::Dit(facts) = &self.fingerprint.kind else { return Err(self.wrong(DIT)) };
         config::dit(&*self.source, &self.fingerprint, facts, &self.settings())
+    }
+
+    /// The released checkpoints that this transformer's keys and shapes are of; none for other networks.
+    pub fn released(&self) -> &'static [&'static str] {
+        self.dit_shape().map_or(&[], |config| config.released())
+    }
+
+    /// Refuses what cannot be run as a whole: what [`Fingerprint::check_runnable`] refuses, and transformers that
+    /// denoise chunk by chunk, which only their configuration tells.
+    ///
+    /// # Errors
+    /// [`ImportError::NotRunnable`].
+    pub fn check_runnable(&self) -> Result<(), ImportError> {
+        self.fingerprint.check_runnable(&*self.source)?;
+        let class = self.config.as_ref().and_then(|(_, json)| causal_class(json));
+        match class {
+            Some(class) => {
+                let what = format!("{} that runs chunk by chunk ({class})", self.fingerprint.kind);
+                Err(ImportError::NotRunnable { path: self.source.path().to_owned(), what })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Attention heads of any transformer. No shape shows them: without a configuration they have the width that all
@@ -180,9 +215,15 @@ fn neighbour(
     let path = weights.with_file_name("config.json");
     let json = json::read(&path, json::MAX_CONFIG).ok()?;
     let class = json.get("_class_name")?.as_str()?;
-    if !matches!(class, "WanModel" | "WanTransformer3DModel") {
+    if !matches!(class, "WanModel" | "WanTransformer3DModel") && causal_class(&json).is_none() {
         return None;
     }
     config::dit(source, fingerprint, facts, &Settings { path: &path, json: Some(&json) }).ok()?;
     Some((path, json))
+}
+
+/// The class or type in a configuration that says the network attends to the past only.
+fn causal_class(json: &Value) -> Option<&str> {
+    let named = ["_class_name", "model_type"].into_iter().filter_map(|name| json.get(name)?.as_str());
+    named.into_iter().find(|class| class.to_ascii_lowercase().contains("causal"))
 }

@@ -226,21 +226,18 @@ impl Fingerprint {
         Ok(Self { kind, naming, prefix: prefix.to_owned(), evidence })
     }
 
-    /// Refuses what is known but cannot be run as a whole, even if its network can be loaded.
+    /// Refuses the transformers that have branches without a module: VACE, speech and animation.
     ///
     /// # Errors
     /// [`ImportError::NotRunnable`], naming the network and `source`'s file.
     pub fn check_runnable(&self, source: &dyn TensorSource) -> Result<(), ImportError> {
-        match &self.kind {
-            Kind::Dit(DitFacts { variant: DitVariant::T2v, .. }) => Ok(()),
-            Kind::Vae21 | Kind::Vae22 | Kind::Umt5 | Kind::Clip => Ok(()),
-            _ => Err(self.not_runnable(source)),
-        }
-    }
-
-    pub(crate) fn not_runnable(&self, source: &dyn TensorSource) -> ImportError {
+        let Kind::Dit(DitFacts { variant: DitVariant::Vace | DitVariant::S2v | DitVariant::Animate, .. }) =
+            self.kind
+        else {
+            return Ok(());
+        };
         let what = format!("{} ({})", self.kind, self.evidence.join("; "));
-        ImportError::NotRunnable { path: source.path().to_owned(), what }
+        Err(ImportError::NotRunnable { path: source.path().to_owned(), what })
     }
 }
 

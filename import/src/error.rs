@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use wan_model::camera::CameraError;
 
+/// The expert for high noise, as messages call it.
+pub(crate) const HIGH_NOISE: &str = "transformer for high noise";
+/// The expert for low noise, as messages call it.
+pub(crate) const LOW_NOISE: &str = "transformer for low noise";
+
 /// Every failure of this crate. The message names the file and, where there is one, the key; [`Self::hint`] says what
 /// to do about it.
 #[derive(Debug, Error)]
@@ -46,6 +51,16 @@ pub enum ImportError {
         other.display()
     )]
     Mismatch { path: PathBuf, other: PathBuf, what: &'static str, found: usize, expected: usize },
+    /// Two transformers that are no experts of one model.
+    #[error(
+        "{} and {} are not two experts of one model: {what} {high} against {low}",
+        path.display(),
+        other.display()
+    )]
+    ExpertsDiffer { path: PathBuf, other: PathBuf, what: &'static str, high: String, low: String },
+    /// An image encoder for a model without one.
+    #[error("{}: this transformer takes no image features", path.display())]
+    NoImageBranch { path: PathBuf },
     /// Tensors of the module that the file does not have.
     #[error("{}: {count} tensors are missing: {}", path.display(), first.join(", "))]
     MissingTensors { path: PathBuf, count: usize, first: Vec<String> },
@@ -96,8 +111,11 @@ impl ImportError {
             Self::Dtype { dtype, .. } if dtype.starts_with("F8") => {
                 "use the fp16 or bf16 variant of this checkpoint".into()
             }
+            Self::MissingComponent { component: HIGH_NOISE | LOW_NOISE, flag, .. } => format!(
+                "give its path with {flag}, or the same file with --dit and --dit-high to run one expert for all steps"
+            ),
             Self::MissingComponent { flag, .. } => format!("give its path with {flag}"),
-            Self::Mismatch { .. } => "take both from the same model".into(),
+            Self::Mismatch { .. } | Self::ExpertsDiffer { .. } => "take both from the same model".into(),
             Self::Conflict { .. } => "the configuration belongs to another checkpoint".into(),
             Self::Array { .. } => "write it with numpy: np.save(file, array.astype(np.float32))".into(),
             Self::NoCamera { .. } => "`wan camera make -o DIR` makes a camera path".into(),

@@ -23,6 +23,8 @@ pub struct GenerationConfig {
     pub num_inference_steps: Option<usize>,
     /// Guidance scale; 1 means no unconditional pass.
     pub guidance_scale: Option<f64>,
+    /// Guidance scale of the expert for low noise, if it has one of its own.
+    pub guidance_scale_2: Option<f64>,
     /// What is avoided; empty for nothing.
     pub negative_prompt: Option<String>,
 }

@@ -27,10 +27,10 @@ pub(crate) fn official_text_encoder(root: &Path) -> Option<PathBuf> {
     usual.or_else(|| only(root, "models_t5", ".pth")).or_else(|| only(root, "models_t5", ".safetensors"))
 }
 
-/// The autoencoder at the root of the authors' folder.
-pub(crate) fn official_vae(root: &Path) -> Option<PathBuf> {
+/// The autoencoders at the root of the authors' folder: some people keep those of both versions there.
+pub(crate) fn official_vaes(root: &Path) -> Vec<PathBuf> {
     let names = [OFFICIAL_VAE, "Wan2.1_VAE.safetensors", "Wan2.2_VAE.pth", "Wan2.2_VAE.safetensors"];
-    names.iter().map(|name| root.join(name)).find(|path| path.is_file())
+    names.iter().map(|name| root.join(name)).filter(|path| path.is_file()).collect()
 }
 
 /// The image encoder at the root of the authors' folder.

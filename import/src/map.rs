@@ -44,6 +44,15 @@ impl MappedFile {
         debug_assert!(range.end <= self.map.len());
         MappedPart { map: self.map.clone(), range }
     }
+
+    /// Asks the system to read this part of the file, which must lie inside it, before it is used.
+    pub(crate) fn read_ahead(&self, range: &Range<usize>) {
+        #[cfg(unix)]
+        // Advice that the kernel refuses changes nothing.
+        let _ = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        #[cfg(not(unix))]
+        let _ = range;
+    }
 }
 
 /// A range of a map that keeps the map alive.

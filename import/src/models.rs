@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use wan_model::{
-    ClipVision, VaeDecoder, VaeEncoder, WanConfig, WanTransformer,
+    ClipVision, VaeConfig, VaeDecoder, VaeEncoder, WanConfig, WanTransformer,
     text::{Tokenizer, Umt5Block, Umt5Config, Umt5Encoder, Umt5Norm},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
 
 impl Checkpoint {
-    /// The transformer on `device`, its weights in the policy's dtype.
+    /// The only transformer, or the one for low noise, on `device`, its weights in the policy's dtype.
     ///
     /// # Errors
     /// As [`load_module`].
@@ -24,7 +24,38 @@ impl Checkpoint {
         policy: &DtypePolicy,
         device: &Device,
     ) -> Result<WanTransformer, ImportError> {
-        self.dit.transformer(&self.dit_config, policy, device)
+        self.load_expert(false, policy, device)
+    }
+
+    /// The transformer for `high` or low noise on `device`, its weights in the policy's dtype; a model with only one
+    /// has it for both.
+    ///
+    /// # Errors
+    /// As [`load_module`].
+    pub fn load_expert(
+        &self,
+        high: bool,
+        policy: &DtypePolicy,
+        device: &Device,
+    ) -> Result<WanTransformer, ImportError> {
+        self.expert(high).transformer(&self.dit_config, policy, device)
+    }
+
+    /// The image encoder on `device`, its weights in the policy's dtype.
+    ///
+    /// # Errors
+    /// As [`load_module`], and [`ImportError::NoImageBranch`] for a model that has none.
+    pub fn load_clip_vision(&self, policy: &DtypePolicy, device: &Device) -> Result<ClipVision, ImportError> {
+        let no_branch = || ImportError::NoImageBranch { path: self.dit.source.path().to_owned() };
+        self.image_encoder.as_ref().ok_or_else(no_branch)?.load_clip_vision(policy, device)
+    }
+
+    /// The encoder half of the autoencoder on `device`, in f32.
+    ///
+    /// # Errors
+    /// As [`load_module`].
+    pub fn load_vae_encoder(&self, device: &Device) -> Result<VaeEncoder, ImportError> {
+        self.vae.encoder(&self.vae_config, device)
     }
 
     /// The decoder half of the autoencoder on `device`, in f32.
@@ -111,9 +142,12 @@ impl Component {
     /// # Errors
     /// As [`Self::vae_config`] and [`load_module`].
     pub fn load_vae_encoder(&self, device: &Device) -> Result<VaeEncoder, ImportError> {
-        let config = self.vae_config()?;
-        let keys = self.vae_encoder_keys(&config);
-        load_module(VaeEncoder::new(&config, device), &*self.source, &keys, &DtypePolicy::F32, device)
+        self.encoder(&self.vae_config()?, device)
+    }
+
+    fn encoder(&self, config: &VaeConfig, device: &Device) -> Result<VaeEncoder, ImportError> {
+        let keys = self.vae_encoder_keys(config);
+        load_module(VaeEncoder::new(config, device), &*self.source, &keys, &DtypePolicy::F32, device)
     }
 }
 

@@ -91,6 +91,8 @@ pub trait TensorSource: Send + Sync + fmt::Debug {
     fn info(&self, name: &str) -> Option<&TensorInfo>;
     /// The bytes of a tensor, row-major and little-endian; `None` if there is no such tensor.
     fn data(&self, name: &str) -> Option<TensorBytes>;
+    /// Asks the system to have the tensors' bytes in memory when they are wanted; does nothing where none lie in files.
+    fn read_ahead(&self) {}
 }
 
 /// A tensor's bytes, borrowed from a mapped file if they are contiguous there.
@@ -181,6 +183,10 @@ impl TensorSource for TensorFile {
                 TensorBytes::owned(gather(part.as_ref(), &entry.info.shape, strides, size))
             }
         })
+    }
+
+    fn read_ahead(&self) {
+        self.tensors.values().for_each(|entry| self.files[entry.file].read_ahead(&entry.range));
     }
 }
 

@@ -3,109 +3,39 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-
-use safetensors::Dtype;
-use support::{Shapes, wan};
+use support::model::{Model, WEIGHTS, dit, shrunk, toy};
+use support::wan;
 use wan_import::{
     Checkpoint, DitVariant, ImportError, Kind, Layout,
-    Naming::{self, Diffusers, Official},
+    Naming::{Diffusers, Official},
     Source,
 };
-
-struct Model {
-    folder: tempfile::TempDir,
-    layout: Layout,
-}
-
-/// Before [`shrunk`].
-const TOY: wan::Dit = wan::Dit { dim: 16_384, ffn_dim: 8, layers: 2, in_dim: 16, out_dim: 16 };
-
-/// A file with every tensor of `shapes`, all zeros.
-fn write(path: &Path, shapes: &Shapes) {
-    let tensors: Vec<_> = shapes.0.iter().map(|(name, info)| (name.as_str(), &info.shape)).collect();
-    let tensors: Vec<_> = tensors
-        .into_iter()
-        .map(|(name, shape)| (name, Dtype::F32, shape.clone(), vec![0; 4 * shape.iter().product::<usize>()]))
-        .collect();
-    support::write(path, &tensors);
-}
-
-/// The same network with smaller sizes.
-fn shrunk(mut shapes: Shapes, by: usize) -> Shapes {
-    for info in shapes.0.values_mut() {
-        for n in &mut info.shape {
-            *n = if *n > by && n.is_multiple_of(by) { *n / by } else { *n };
-        }
-    }
-    shapes
-}
-
-fn dit(naming: Naming) -> Shapes {
-    shrunk(TOY.shapes(naming), 64)
-}
-
-fn umt5(naming: Naming) -> Shapes {
-    shrunk(wan::umt5(naming), 64)
-}
-
-fn vae(naming: Naming) -> Shapes {
-    shrunk(wan::vae(naming), 48)
-}
+use wan_model::{ModelKind, WanConfig};
 
 const DIT_CONFIG: &str = r#"{"num_attention_heads":2,"attention_head_dim":128,"num_layers":2,"eps":1e-5}"#;
 const SCHEDULER: &str = r#"{"_class_name":"UniPCMultistepScheduler","flow_shift":3.0,"use_flow_sigmas":true,
     "solver_order":2,"other":[1]}"#;
 
-impl Model {
-    fn diffusers() -> Self {
-        let model = Self { folder: tempfile::tempdir().unwrap(), layout: Layout::Diffusers };
-        for folder in ["transformer", "vae", "text_encoder", "tokenizer", "scheduler"] {
-            std::fs::create_dir(model.at(folder)).unwrap();
-        }
-        write(&model.at("transformer/diffusion_pytorch_model.safetensors"), &dit(Diffusers));
-        write(&model.at("vae/diffusion_pytorch_model.safetensors"), &vae(Diffusers));
-        write(&model.at("text_encoder/model.safetensors"), &umt5(Diffusers));
-        model.text("model_index.json", "{}");
-        model.text("transformer/config.json", DIT_CONFIG);
-        model.text("tokenizer/tokenizer.json", "{}");
-        model.text("scheduler/scheduler_config.json", SCHEDULER);
-        model
-    }
+fn t2v() -> WanConfig {
+    toy(ModelKind::T2v, 16, 16)
+}
 
-    fn official() -> Self {
-        let model = Self { folder: tempfile::tempdir().unwrap(), layout: Layout::Official };
-        write(&model.at("diffusion_pytorch_model.safetensors"), &dit(Official));
-        write(&model.at("Wan2.1_VAE.safetensors"), &vae(Official));
-        write(&model.at("models_t5_toy.safetensors"), &umt5(Official));
-        std::fs::create_dir_all(model.at("google/umt5-xxl")).unwrap();
-        model.text("google/umt5-xxl/tokenizer.json", "{}");
-        model.text("config.json", r#"{"_class_name":"WanModel","num_heads":4,"dim":256,"in_dim":16}"#);
-        model
-    }
+fn diffusers() -> Model {
+    let model = Model::diffusers().with(&format!("transformer/{WEIGHTS}"), &t2v());
+    model.text("transformer/config.json", DIT_CONFIG);
+    model.text("scheduler/scheduler_config.json", SCHEDULER);
+    model
+}
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn text(&self, name: &str, text: &str) {
-        std::fs::write(self.at(name), text).unwrap();
-    }
-
-    fn source(&self) -> Source {
-        Source { model: Some(self.folder.path().into()), ..Source::default() }
-    }
-
-    fn open(&self) -> Result<Checkpoint, ImportError> {
-        let checkpoint = Checkpoint::open(&self.source())?;
-        assert_eq!(checkpoint.layout, self.layout);
-        Ok(checkpoint)
-    }
+fn official() -> Model {
+    let model = Model::official().with(WEIGHTS, &t2v());
+    model.text("config.json", r#"{"_class_name":"WanModel","num_heads":4,"dim":256,"in_dim":16}"#);
+    model
 }
 
 #[test]
 fn a_diffusers_folder_opens() {
-    let model = Model::diffusers();
+    let model = diffusers();
     let checkpoint = model.open().unwrap();
     let config = &checkpoint.dit_config;
     assert_eq!((config.dim, config.heads, config.layers, config.ffn_dim, config.eps), (256, 2, 2, 8, 1e-5));
@@ -118,7 +48,7 @@ fn a_diffusers_folder_opens() {
 
 #[test]
 fn an_official_folder_opens() {
-    let model = Model::official();
+    let model = official();
     let checkpoint = model.open().unwrap();
     assert_eq!(checkpoint.dit_config.heads, 4);
     assert!(checkpoint.scheduler.is_none());
@@ -132,7 +62,7 @@ fn an_official_folder_opens() {
 
 #[test]
 fn dimensions_come_from_shapes() {
-    let model = Model::official();
+    let model = official();
     let checkpoint = model.open().unwrap();
     let text = checkpoint.text_config;
     assert_eq!((text.layers, text.d_model, text.d_ff, text.buckets), (24, 64, 160, 32));
@@ -141,7 +71,7 @@ fn dimensions_come_from_shapes() {
 
 #[test]
 fn a_configuration_that_disagrees_is_refused() {
-    let model = Model::diffusers();
+    let model = diffusers();
     for (config, field) in [
         (r#"{"num_layers":3}"#, "num_layers"),
         (r#"{"in_channels":4}"#, "in_channels"),
@@ -176,7 +106,7 @@ fn missing_pieces_are_named_with_place_and_flag() {
         ("text_encoder/model.safetensors", "text encoder", "--text-encoder"),
         ("tokenizer/tokenizer.json", "tokenizer", "--tokenizer"),
     ] {
-        let model = Model::diffusers();
+        let model = diffusers();
         std::fs::remove_file(model.at(file)).unwrap();
         let error = model.open().unwrap_err();
         assert!(matches!(error, ImportError::MissingComponent { .. }), "{error}");
@@ -193,13 +123,13 @@ fn missing_pieces_are_named_with_place_and_flag() {
 
 #[test]
 fn single_files_and_mixtures_open() {
-    let (official, diffusers) = (Model::official(), Model::diffusers());
+    let (official, diffusers) = (official(), diffusers());
     let files = Source {
-        model: None,
         dit: Some(official.at("diffusion_pytorch_model.safetensors")),
         vae: Some(official.at("Wan2.1_VAE.safetensors")),
         text_encoder: Some(diffusers.at("text_encoder")),
         tokenizer: Some(diffusers.at("tokenizer")),
+        ..Source::default()
     };
     let checkpoint = Checkpoint::open(&files).unwrap();
     assert_eq!(checkpoint.layout, Layout::Files);
@@ -213,26 +143,28 @@ fn single_files_and_mixtures_open() {
 
 #[test]
 fn components_in_the_wrong_place_are_refused() {
-    let model = Model::official();
+    let model = official();
     let swapped = Source { vae: Some(model.at("diffusion_pytorch_model.safetensors")), ..model.source() };
     let error = Checkpoint::open(&swapped).unwrap_err();
     assert!(matches!(error, ImportError::WrongComponent { expected: "a Wan VAE", .. }), "{error}");
     let file = Source { model: Some(model.at("Wan2.1_VAE.safetensors")), ..Source::default() };
     assert!(matches!(Checkpoint::open(&file), Err(ImportError::Config { .. })));
-    std::fs::create_dir(model.at("low_noise_model")).unwrap();
-    assert!(matches!(model.open(), Err(ImportError::NotRunnable { .. })));
 }
 
 /// Each is good, but of another model.
 #[test]
 fn components_of_different_models_are_refused() {
-    let narrow = wan::Dit { in_dim: 8, out_dim: 8, ..TOY };
+    let narrow = toy(ModelKind::T2v, 8, 8);
     for (file, shapes, what) in [
-        ("transformer/diffusion_pytorch_model.safetensors", shrunk(narrow.shapes(Diffusers), 64), "channels"),
+        (
+            "transformer/diffusion_pytorch_model.safetensors",
+            dit(&narrow, Diffusers),
+            "16 latent channels against 8",
+        ),
         ("text_encoder/model.safetensors", shrunk(wan::umt5(Diffusers), 32), "128 values in a row"),
     ] {
-        let model = Model::diffusers();
-        write(&model.at(file), &shapes);
+        let model = diffusers();
+        model.tensors(file, &shapes);
         let error = model.open().unwrap_err();
         assert!(matches!(error, ImportError::Mismatch { .. }) && error.hint().is_some(), "{error}");
         let text = error.to_string();
@@ -242,7 +174,7 @@ fn components_of_different_models_are_refused() {
 
 #[test]
 fn a_scheduler_that_makes_no_sense_is_refused() {
-    let model = Model::diffusers();
+    let model = diffusers();
     let long = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
     for text in [
         "[",
@@ -265,11 +197,12 @@ fn a_scheduler_that_makes_no_sense_is_refused() {
 
 #[test]
 fn shards_take_precedence_over_a_leftover_file() {
-    let model = Model::diffusers();
+    let model = diffusers();
     let folder = model.at("transformer");
     std::fs::rename(folder.join("diffusion_pytorch_model.safetensors"), folder.join("one.safetensors"))
         .unwrap();
-    let map: Vec<_> = dit(Diffusers).0.keys().map(|key| format!(r#""{key}":"one.safetensors""#)).collect();
+    let map: Vec<_> =
+        dit(&t2v(), Diffusers).0.keys().map(|key| format!(r#""{key}":"one.safetensors""#)).collect();
     let index = format!(r#"{{"weight_map":{{{}}}}}"#, map.join(","));
     model.text("transformer/diffusion_pytorch_model.safetensors.index.json", &index);
     model.text("transformer/diffusion_pytorch_model.safetensors", "leftover");

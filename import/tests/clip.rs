@@ -7,18 +7,18 @@ use std::path::PathBuf;
 
 use burn::tensor::{DType, Device, FloatDType};
 use safetensors::{Dtype, SafeTensors};
-use support::Named;
+use support::{
+    Named,
+    model::{Model, WEIGHTS, dit, toy},
+};
 use testkit::{Golden, TestDevice, Tolerance, assert_close, devices};
-use wan_import::{Component, DtypePolicy, ImportError, Kind, Naming, Source};
+use wan_import::{Checkpoint, Component, DtypePolicy, ImportError, Kind, Layout, Naming, Source};
+use wan_model::ModelKind;
 
 const OFFICIAL: &str = "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth";
 
 fn folder(layout: &str) -> PathBuf {
     Golden::path("tiny_clip").join(layout)
-}
-
-fn find(model: PathBuf) -> Result<Component, ImportError> {
-    Source { model: Some(model), ..Source::default() }.image_encoder(None)
 }
 
 /// Layout, pictures and states of each toy encoder.
@@ -32,12 +32,13 @@ fn check(encoder: &Component, device: &TestDevice, policy: &DtypePolicy, toy: [&
     assert_close(&format!("{layout} on {}", device.name), actual, golden.get(states), bound);
 }
 
-/// A folder for `diffusers` needs no more than the component's own folder and the file that says what it is.
 fn component(layout: &str) -> Component {
-    match layout {
-        "diffusers" => Component::open(&folder("diffusers/image_encoder")).unwrap(),
-        _ => find(folder("official")).unwrap(),
-    }
+    let path = if layout == "diffusers" {
+        folder("diffusers/image_encoder")
+    } else {
+        folder("official").join(OFFICIAL)
+    };
+    Component::open(&path).unwrap()
 }
 
 #[test]
@@ -71,34 +72,87 @@ fn dimensions_come_from_shapes_and_configuration() {
     assert_eq!((config.layers, config.mlp, config.fused_qkv), (3, 48, false));
 }
 
+/// A model that needs the encoder, without it.
+fn model(layout: Layout) -> Model {
+    let width = if layout == Layout::Diffusers { 32 } else { 80 };
+    let dit = toy(ModelKind::ClipI2v { image_dim: width }, 36, 16);
+    match layout {
+        Layout::Diffusers => Model::diffusers().with(&format!("transformer/{WEIGHTS}"), &dit),
+        _ => Model::official().with(WEIGHTS, &dit),
+    }
+}
+
 #[test]
 fn it_is_found_in_both_folders_and_missed_with_place_and_flag() {
-    let model = tempfile::tempdir().unwrap();
-    let error = find(model.path().into()).unwrap_err();
-    assert!(error.to_string().contains(OFFICIAL), "{error}");
-    assert_eq!(error.hint().unwrap(), "give its path with --image-encoder");
-    let file = folder("official").join(OFFICIAL);
-    std::fs::copy(&file, model.path().join("models_clip_half.pth")).unwrap();
-    assert!(find(model.path().into()).is_ok());
-
-    std::fs::write(model.path().join("model_index.json"), "{}").unwrap();
-    let error = find(model.path().into()).unwrap_err();
-    assert!(matches!(&error, ImportError::MissingComponent { looked, .. }
-        if *looked == [model.path().join("image_encoder")]));
-    std::fs::create_dir(model.path().join("image_encoder")).unwrap();
-    for name in ["config.json", "model.safetensors"] {
-        let from = folder("diffusers/image_encoder").join(name);
-        std::fs::copy(from, model.path().join("image_encoder").join(name)).unwrap();
+    for (layout, place, names) in [
+        (Layout::Official, OFFICIAL, &["models_clip_half.pth"][..]),
+        (
+            Layout::Diffusers,
+            "image_encoder",
+            &["image_encoder/config.json", "image_encoder/model.safetensors"],
+        ),
+    ] {
+        let model = model(layout);
+        let error = model.open().unwrap_err();
+        let text = format!("no CLIP image encoder found; looked for {}", model.at(place).display());
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.hint().unwrap(), "give its path with --image-encoder");
+        for name in names {
+            let from = if layout == Layout::Official {
+                folder("official").join(OFFICIAL)
+            } else {
+                folder("diffusers").join(name)
+            };
+            std::fs::create_dir_all(model.at(name).parent().unwrap()).unwrap();
+            std::fs::copy(from, model.at(name)).unwrap();
+        }
+        let checkpoint = model.open().unwrap();
+        assert_eq!(
+            checkpoint.clip_config.as_ref().map(|config| config.width),
+            checkpoint.dit_config.image_dim()
+        );
+        checkpoint.load_clip_vision(&DtypePolicy::F32, &Device::flex()).unwrap();
+        checkpoint.load_vae_encoder(&Device::flex()).unwrap();
     }
-    assert_eq!(find(model.path().into()).unwrap().clip_config().unwrap().heads, 2);
-    let given = Source { model: Some(model.path().into()), ..Source::default() }.image_encoder(Some(&file));
-    assert_eq!(given.unwrap().fingerprint.naming, Naming::Official);
+}
+
+#[test]
+fn it_must_fit_the_transformer() {
+    let model = model(Layout::Official);
+    let narrow = Source { image_encoder: Some(folder("diffusers/image_encoder")), ..model.source() };
+    let error = Checkpoint::open(&narrow).unwrap_err();
+    assert!(matches!(&error, ImportError::Mismatch { found: 32, expected: 80, .. }), "{error}");
+    let encoder = folder("official").join(OFFICIAL);
+    for (image_len, fits) in [(130, true), (514, false)] {
+        model.tensors(
+            WEIGHTS,
+            &dit(&toy(ModelKind::Flf2v { image_dim: 80, image_len }, 36, 16), Naming::Official),
+        );
+        let given = Source { image_encoder: Some(encoder.clone()), ..model.source() };
+        match Checkpoint::open(&given) {
+            Ok(_) => assert!(fits),
+            Err(error) => {
+                assert!(!fits && error.to_string().contains("130 image tokens against 514"), "{error}")
+            }
+        }
+    }
+}
+
+#[test]
+fn models_without_an_image_branch_leave_it_closed() {
+    let model = Model::official().with(WEIGHTS, &toy(ModelKind::T2v, 16, 16));
+    let given = Source { image_encoder: Some("/nonexistent".into()), ..model.source() };
+    let checkpoint = Checkpoint::open(&given).unwrap();
+    assert!(checkpoint.image_encoder.is_none() && checkpoint.clip_config.is_none());
+    let error = checkpoint.load_clip_vision(&DtypePolicy::F32, &Device::flex()).unwrap_err();
+    assert!(error.to_string().ends_with("this transformer takes no image features"), "{error}");
 }
 
 #[test]
 fn another_network_in_its_place_is_refused() {
-    let vae = Golden::path("tiny/official/Wan2.1_VAE.pth");
-    let error = Source::default().image_encoder(Some(&vae)).unwrap_err();
+    let (vae, model) = (Golden::path("tiny/official/Wan2.1_VAE.pth"), model(Layout::Official));
+    let given = Source { image_encoder: Some(vae.clone()), ..model.source() };
+    let error = Checkpoint::open(&given).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("{}: expected a CLIP image encoder, but this is the Wan 2.1 VAE", vae.display())
@@ -107,8 +161,6 @@ fn another_network_in_its_place_is_refused() {
     assert!(matches!(vae.clip_config(), Err(ImportError::WrongComponent { .. })));
     let error = vae.load_clip_vision(&DtypePolicy::F32, &Device::flex()).unwrap_err();
     assert!(matches!(error, ImportError::WrongComponent { .. }));
-    let error = Source::default().image_encoder(None).unwrap_err();
-    assert_eq!(error.to_string(), "no image encoder given");
 }
 
 /// The diffusers toy with its tensors changed, without its configuration.

@@ -22,6 +22,8 @@ fn what_the_file_sets_is_read_and_the_rest_is_absent() {
         (Some((96, 64)), Some(12.0), Some(""))
     );
     assert_eq!((config.num_frames, config.num_inference_steps, config.guidance_scale), (None, None, None));
+    let both = read(r#"{"guidance_scale": 4, "guidance_scale_2": 3}"#).unwrap();
+    assert_eq!((both.guidance_scale, both.guidance_scale_2), (Some(4.0), Some(3.0)));
     assert_eq!(read(r#"{"width": 96}"#).unwrap().size(), None);
 }
 

@@ -63,6 +63,63 @@ fn every_released_transformer_is_known_by_its_file() {
     }
 }
 
+/// Every released transformer with a file of its own shape, and its names.
+fn named() -> Vec<(WanConfig, &'static [&'static str])> {
+    let camera: &[&str] = &[
+        "robbyant/lingbot-world-base-cam",
+        "robbyant/lingbot-world-fast",
+        "robbyant/lingbot-world-v2-14b-causal-fast",
+    ];
+    let t2v_14b: &[&str] = &["Wan-AI/Wan2.1-T2V-14B", "Wan-AI/Wan2.2-T2V-A14B"];
+    vec![
+        (WanConfig::t2v_1_3b(), &["Wan-AI/Wan2.1-T2V-1.3B"]),
+        (WanConfig::t2v_14b(), t2v_14b),
+        (WanConfig::t2v_a14b(), t2v_14b),
+        (WanConfig::i2v_14b(), &["Wan-AI/Wan2.1-I2V-14B-480P", "Wan-AI/Wan2.1-I2V-14B-720P"]),
+        (WanConfig::flf2v_14b(), &["Wan-AI/Wan2.1-FLF2V-14B-720P"]),
+        (WanConfig::vace_1_3b(), &["Wan-AI/Wan2.1-VACE-1.3B"]),
+        (WanConfig::vace_14b(), &["Wan-AI/Wan2.1-VACE-14B"]),
+        (WanConfig::i2v_a14b(), &["Wan-AI/Wan2.2-I2V-A14B"]),
+        (WanConfig::ti2v_5b(), &["Wan-AI/Wan2.2-TI2V-5B"]),
+        (WanConfig::s2v_14b(), &["Wan-AI/Wan2.2-S2V-14B"]),
+        (WanConfig::animate_14b(), &["Wan-AI/Wan2.2-Animate-14B"]),
+        (WanConfig::lingbot_base_cam(), camera),
+        (WanConfig::lingbot_fast(), camera),
+        (WanConfig::lingbot_v2_14b(), camera),
+        (WanConfig::lingbot_base_act(), &["LingBot-World-Base (Act)"]),
+        (WanConfig::lingbot_v2_1_3b(), &["robbyant/lingbot-world-v2-1.3b-causal-fast"]),
+    ]
+}
+
+#[test]
+fn every_released_transformer_is_named_by_its_file() {
+    for (config, names) in named() {
+        assert_eq!(config.released(), names, "{config:?}");
+        let official_only = matches!(config.kind, ModelKind::LingBot { .. });
+        for &naming in if official_only { &[Official][..] } else { &[Official, Diffusers] } {
+            let shapes = presets::shapes(&config, naming);
+            if matches!(config.kind, ModelKind::Vace { .. }) {
+                assert_eq!(Some(shapes.elements() as u64), config.parameter_count(), "{config:?}");
+            }
+            for prefix in ["", "diffusion_model."] {
+                assert_eq!(component(shapes.prefixed(prefix), "{}").released(), names, "{config:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_transformers_have_no_name() {
+    let shallow = WanConfig { layers: 29, ..WanConfig::t2v_1_3b() };
+    let wide = WanConfig { dim: 6144, heads: 48, ..WanConfig::i2v_14b() };
+    let few_hints = ModelKind::Vace { layers: vec![0, 10, 20], in_dim: 96 };
+    for config in [shallow, wide, WanConfig { kind: few_hints, ..WanConfig::t2v_1_3b() }] {
+        assert!(config.released().is_empty(), "{config:?}");
+        assert!(component(presets::shapes(&config, Official), "{}").released().is_empty(), "{config:?}");
+    }
+    assert!(component(wan::umt5(Official), "{}").released().is_empty(), "no transformer");
+}
+
 #[test]
 fn a_tensor_more_or_less_is_said() {
     for (config, _, key) in released() {

@@ -1,5 +1,6 @@
 //! Dimensions of every released Wan transformer.
 
+mod released;
 mod sampling;
 
 pub use sampling::SamplingDefaults;

@@ -19,20 +19,32 @@ pub fn describe(path: &Path) -> Result<Value, ImportError> {
 }
 
 fn model(checkpoint: &Checkpoint) -> Result<Value, ImportError> {
-    Ok(json!({
+    let mut model = json!({
         "layout": format!("{:?}", checkpoint.layout).to_lowercase(),
         "transformer": component(&checkpoint.dit)?,
         "vae": component(&checkpoint.vae)?,
         "text_encoder": component(&checkpoint.text_encoder)?,
         "tokenizer": checkpoint.tokenizer,
         "scheduler": checkpoint.scheduler.as_ref().map(|scheduler| scheduler.raw.clone()),
-    }))
+    });
+    if let Some(high) = &checkpoint.dit_high {
+        model["transformer"]["noise"] = "low".into();
+        model["transformer_high"] = component(high)?;
+        model["transformer_high"]["noise"] = "high".into();
+    }
+    if let Some(encoder) = &checkpoint.image_encoder {
+        model["image_encoder"] = component(encoder)?;
+    }
+    if let Some(boundary) = checkpoint.pipeline.boundary_ratio {
+        model["boundary_ratio"] = boundary.into();
+    }
+    Ok(model)
 }
 
 fn component(component: &Component) -> Result<Value, ImportError> {
     let fingerprint = &component.fingerprint;
     let (dtypes, parameters, bytes) = totals(&*component.source);
-    Ok(json!({
+    let mut description = json!({
         "what": fingerprint.kind.to_string(),
         "path": component.source.path(),
         "naming": format!("{:?}", fingerprint.naming).to_lowercase(),
@@ -41,7 +53,11 @@ fn component(component: &Component) -> Result<Value, ImportError> {
         "dtypes": dtypes,
         "dimensions": dimensions(component)?,
         "evidence": fingerprint.evidence,
-    }))
+    });
+    if matches!(fingerprint.kind, Kind::Dit(_)) {
+        description["released"] = json!(component.released());
+    }
+    Ok(description)
 }
 
 /// Tensors of each dtype, elements, bytes.

@@ -57,10 +57,22 @@ fn kind(
             ModelKind::Flf2v { image_dim: image_dim()?, image_len }
         }
         DitVariant::Lingbot => lingbot(&shapes)?,
-        DitVariant::Vace | DitVariant::S2v | DitVariant::Animate => {
-            return Err(fingerprint.not_runnable(source));
-        }
+        DitVariant::Vace => vace(&shapes, &fingerprint.prefix, facts.layers)?,
+        DitVariant::S2v => ModelKind::S2v,
+        DitVariant::Animate => ModelKind::Animate,
     })
+}
+
+/// Hints follow blocks at even distances, the first included.
+fn vace(shapes: &Shapes, prefix: &str, blocks: usize) -> Result<ModelKind, ImportError> {
+    let key = format!("{prefix}vace_patch_embedding.weight");
+    let Some(&[_, in_dim, ..]) = shapes.source.info(&key).map(|info| info.shape.as_slice()) else {
+        return Err(unfit(shapes.source, format!("{key} is no convolution")));
+    };
+    let names = shapes.source.names();
+    let has = |start: String| names.iter().any(|name| name.starts_with(&start));
+    let hints = (0..).take_while(|n| has(format!("{prefix}vace_blocks.{n}."))).count();
+    Ok(ModelKind::Vace { layers: (0..hints).map(|n| n * blocks / hints).collect(), in_dim })
 }
 
 /// The camera branch reads whole control values of every pixel under a token.

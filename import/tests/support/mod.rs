@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod clip;
+pub mod model;
 pub mod presets;
 pub mod vae22;
 pub mod wan;
@@ -27,6 +28,15 @@ impl Shapes {
 
     pub fn elements(&self) -> usize {
         self.0.values().map(|info| info.shape.iter().product::<usize>()).sum()
+    }
+
+    /// The same tensors with other sizes.
+    pub fn resized(mut self, size: impl Fn(usize) -> usize) -> Self {
+        for info in self.0.values_mut() {
+            info.shape.iter_mut().for_each(|n| *n = size(*n));
+            info.bytes = 4 * info.shape.iter().product::<usize>();
+        }
+        self
     }
 
     /// The same shapes behind a prefix.

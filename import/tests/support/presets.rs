@@ -1,4 +1,5 @@
-//! The key lists of transformers with branches, written out from the published layer tables.
+//! The key lists of transformers with branches, written out from the published layer tables. Of speech and animation,
+//! one mark each.
 
 use wan_import::Naming;
 use wan_model::{ModelKind, WanConfig};
@@ -23,7 +24,10 @@ pub fn shapes(config: &WanConfig, naming: Naming) -> Shapes {
             shapes.add(position, &[1, image_len, image_dim]);
         }
         ModelKind::LingBot { control_dim, .. } => camera(&mut shapes, config, control_dim),
-        _ => {}
+        ModelKind::Vace { ref layers, in_dim } => vace(&mut shapes, config, layers.len(), in_dim, naming),
+        ModelKind::S2v => shapes.add("casual_audio_encoder.weights", &[1, 25, 1, 1]),
+        ModelKind::Animate => shapes.add("face_adapter.fuser_blocks.0.q_norm.weight", &[128]),
+        ModelKind::T2v | ModelKind::I2v | ModelKind::Ti2v => {}
     }
     shapes
 }
@@ -42,6 +46,20 @@ fn image(shapes: &mut Shapes, config: &WanConfig, width: usize, naming: Naming) 
         linear(shapes, &format!("{attention}.{}", name("v_img", "add_v_proj")), d, d);
         shapes.add(format!("{attention}.{}.weight", name("norm_k_img", "norm_added_k")), &[d]);
     }
+}
+
+/// Blocks like the others, each with a projection behind it, and the first with one before.
+fn vace(shapes: &mut Shapes, config: &WanConfig, hints: usize, in_dim: usize, naming: Naming) {
+    let &WanConfig { dim, ffn_dim, .. } = config;
+    let official = naming == Naming::Official;
+    let [before, after] = if official { ["before_proj", "after_proj"] } else { ["proj_in", "proj_out"] };
+    conv(shapes, "vace_patch_embedding", &[dim, in_dim, 1, 2, 2]);
+    for n in 0..hints {
+        let block = format!("vace_blocks.{n}");
+        Dit { ffn_dim, dim, ..Dit::T2V_14B }.block(shapes, &block, official);
+        linear(shapes, &format!("{block}.{after}"), dim, dim);
+    }
+    linear(shapes, &format!("vace_blocks.0.{before}"), dim, dim);
 }
 
 /// Each token reads `control_dim` values of 2x2 cells of 8x8 pixels.

@@ -50,7 +50,7 @@ impl Dit {
         shapes
     }
 
-    fn block(&self, shapes: &mut Shapes, block: &str, official: bool) {
+    pub(super) fn block(&self, shapes: &mut Shapes, block: &str, official: bool) {
         let (d, f) = (self.dim, self.ffn_dim);
         let name = |a: &'static str, b: &'static str| if official { a } else { b };
         shapes.add(format!("{block}.{}", name("modulation", "scale_shift_table")), &[1, 6, d]);

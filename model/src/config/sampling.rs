@@ -34,7 +34,7 @@ pub struct SamplingDefaults {
 const AREA_480P: usize = 480 * 832;
 
 impl SamplingDefaults {
-    /// The defaults of a model, for Wan 2.1 I2V those at 480p or, where the video's frames have another `area` in
+    /// The defaults of a model, for Wan 2.1 I2V those at 480p or, where the video's frames have a larger `area` in
     /// pixels, those at 720p. Two models of the same dimensions are not told apart: text to image has those of text to
     /// video, LingBot-World 2 before distillation those after it. A single expert has no boundary.
     pub fn of(config: &WanConfig, area: Option<usize>) -> Self {
@@ -42,7 +42,7 @@ impl SamplingDefaults {
             ModelKind::T2v if config.experts == 2 => Self::t2v_a14b(),
             ModelKind::T2v if config.is_small() => Self::t2v_1_3b(),
             ModelKind::T2v => Self::t2v_14b(),
-            ModelKind::ClipI2v { .. } if area.unwrap_or(AREA_480P) == AREA_480P => Self::i2v_14b_480p(),
+            ModelKind::ClipI2v { .. } if area.unwrap_or(AREA_480P) <= AREA_480P => Self::i2v_14b_480p(),
             ModelKind::ClipI2v { .. } => Self::i2v_14b_720p(),
             ModelKind::Flf2v { .. } => Self::flf2v_14b(),
             ModelKind::I2v => Self::i2v_a14b(),
