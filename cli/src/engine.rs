@@ -8,7 +8,7 @@ mod model;
 mod picture;
 mod request;
 
-use burn::tensor::{DType, Device, FloatDType};
+use burn::tensor::{DType, FloatDType};
 use image::RgbImage;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
@@ -18,8 +18,8 @@ use crate::verdicts::Finding;
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
-use request::{dtype, generate_request};
 pub use request::{DtypeChoice, Request, Schedule, Solver, Task};
+use request::{dtype, generate_request};
 
 /// The resolved numbers of a job, known before any heavy work.
 #[derive(Clone, Debug, PartialEq)]

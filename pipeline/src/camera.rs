@@ -21,7 +21,9 @@ pub(crate) fn embed(
 ) -> Result<CameraContext, PipelineError> {
     let config = transformer.config();
     let control = match config.kind {
-        ModelKind::LingBot { control_dim: WITH_KEYS, .. } => path.action_control(plan.height, plan.width, device)?,
+        ModelKind::LingBot { control_dim: WITH_KEYS, .. } => {
+            path.action_control(plan.height, plan.width, device)?
+        }
         _ => path.control(plan.height, plan.width, device)?,
     };
     let kept = KEPT_BYTES / (2 * plan.tokens * config.dim * dtype.size()).max(1);

@@ -130,7 +130,9 @@ impl Denoise {
     fn input(&self) -> Tensor<5> {
         match &self.image {
             None => self.latents.clone(),
-            Some(ImageLatents::Beside(channels)) => Tensor::cat(vec![self.latents.clone(), channels.clone()], 1),
+            Some(ImageLatents::Beside(channels)) => {
+                Tensor::cat(vec![self.latents.clone(), channels.clone()], 1)
+            }
             Some(ImageLatents::FirstFrame { latents, .. }) => with_first(latents, &self.latents),
         }
     }

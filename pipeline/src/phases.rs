@@ -10,8 +10,8 @@ use wan_import::{Checkpoint, Component, DtypePolicy};
 use wan_model::{Sampler, text::PositionBuckets};
 
 use crate::{
-    CancelToken, Conditioning, Denoise, Event, Expert, FrameChunk, Phase, PipelineError, Plan, Stage, Step, camera,
-    image::ImageConditions,
+    CancelToken, Conditioning, Denoise, Event, Expert, FrameChunk, Phase, PipelineError, Plan, Stage, Step,
+    camera, image::ImageConditions,
 };
 
 /// What an observer of events may answer with to end a run.
@@ -35,9 +35,10 @@ pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -
     let rows = engine.phase(Phase::Text, |engine| engine.encode(checkpoint, plan))?;
     checkpoint.text_encoder.release();
     engine.tell_text(&rows)?;
-    let images = plan.images.as_ref().map(|images| {
-        engine.phase(Phase::Image, |engine| engine.encode_images(checkpoint, plan, images))
-    });
+    let images = plan
+        .images
+        .as_ref()
+        .map(|images| engine.phase(Phase::Image, |engine| engine.encode_images(checkpoint, plan, images)));
     let latents = engine.denoise(checkpoint, plan, rows, images.transpose()?)?;
     engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
 }

@@ -91,7 +91,10 @@ impl Guidance {
 fn stages(timesteps: &[f64], boundary: Option<f64>) -> Vec<Stage> {
     let split = boundary.map_or(0, |boundary| timesteps.iter().take_while(|&&t| t >= boundary).count());
     let all = [(true, 0..split), (false, split..timesteps.len())];
-    all.into_iter().filter(|(_, steps)| !steps.is_empty()).map(|(high, steps)| Stage { high, steps }).collect()
+    all.into_iter()
+        .filter(|(_, steps)| !steps.is_empty())
+        .map(|(high, steps)| Stage { high, steps })
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,7 +115,8 @@ mod tests {
     #[test]
     fn released_models_switch_where_the_official_code_does() {
         let high = |steps, shift, boundary: f64| {
-            let schedule = FlowSchedule::new(Solver::UniPc, Grid::Official, steps, shift).expect("a schedule");
+            let schedule =
+                FlowSchedule::new(Solver::UniPc, Grid::Official, steps, shift).expect("a schedule");
             stages(&schedule.timesteps, Some(boundary * 1000.0))[0].steps.len()
         };
         assert_eq!(high(40, 12.0, 0.875), 26);

@@ -149,7 +149,9 @@ impl GenerateRequest {
         let sides = |picture: &Picture| (picture.width(), picture.height());
         if sides(&cut) != sides(last) {
             let ((w, h), (from_w, from_h)) = (sides(&cut), sides(last));
-            notes.push(format!("the last image is cut from {from_w}x{from_h} to {w}x{h}, the first's proportions"));
+            notes.push(format!(
+                "the last image is cut from {from_w}x{from_h} to {w}x{h}, the first's proportions"
+            ));
         }
         Ok(Some(Images { first, last: Some(cut) }))
     }

@@ -68,7 +68,7 @@ fn look(frames: &[f32]) -> Seen {
 fn the_folder_sets_the_defaults_and_a_request_overrides_them() {
     let plan = request("a ball", 1).plan(&DEMO.checkpoint).expect("a good request");
     assert_eq!((plan.width, plan.height, plan.frames, plan.fps), (SIDE, SIDE, 17, 12.0));
-    assert_eq!((plan.schedule.steps(), plan.guidance, plan.negative.as_str()), (20, 3.0, ""));
+    assert_eq!((plan.schedule.steps(), plan.guidance.low, plan.negative.as_str()), (20, 3.0, ""));
     let other = GenerateRequest {
         size: Some((64, 96)),
         frames: Some(9),
@@ -80,7 +80,7 @@ fn the_folder_sets_the_defaults_and_a_request_overrides_them() {
     };
     let plan = other.plan(&DEMO.checkpoint).expect("a good request");
     assert_eq!((plan.width, plan.height, plan.frames, plan.fps), (64, SIDE, 9, 8.0));
-    assert_eq!((plan.schedule.steps(), plan.guidance, plan.negative.as_str()), (3, 1.0, "blur"));
+    assert_eq!((plan.schedule.steps(), plan.guidance.low, plan.negative.as_str()), (3, 1.0, "blur"));
 }
 
 #[test]

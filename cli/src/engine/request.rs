@@ -104,7 +104,10 @@ pub struct Request {
 }
 
 /// Reads the files the job names; whatever it leaves open stays open.
-pub(super) fn generate_request(request: &Request, checkpoint: &Checkpoint) -> Result<GenerateRequest, EngineError> {
+pub(super) fn generate_request(
+    request: &Request,
+    checkpoint: &Checkpoint,
+) -> Result<GenerateRequest, EngineError> {
     let fps = request.fps.map(f64::from);
     let frames = |seconds| frames_of(seconds, fps.unwrap_or_else(|| default_fps(checkpoint)));
     Ok(GenerateRequest {

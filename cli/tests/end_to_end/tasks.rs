@@ -57,7 +57,8 @@ fn notes(report: &Value) -> String {
 fn an_image_decides_the_size_of_an_area() {
     let bench = bench();
     // 61x45 pixels of about the area of a 48x36 frame.
-    let flags = [("--image", "first.png"), ("--size", ABSENT), ("--area", "48x36"), ("--schedule", "official")];
+    let flags =
+        [("--image", "first.png"), ("--size", ABSENT), ("--area", "48x36"), ("--schedule", "official")];
     let report = report(generate(&bench, "i2v_clip", &flags, &["--json"]));
     assert_eq!((&report["width"], &report["height"]), (&48.into(), &32.into()));
     assert!(notes(&report).contains("48x32, from the image's proportions"), "{report}");
@@ -67,11 +68,15 @@ fn an_image_decides_the_size_of_an_area() {
 #[test]
 fn experts_and_their_steps_are_told() {
     let bench = bench();
-    let flags = [("--image", "first.png"), ("--last-image", "last.png"), ("--task", "flf2v"), ("--steps", "6")];
+    let flags =
+        [("--image", "first.png"), ("--last-image", "last.png"), ("--task", "flf2v"), ("--steps", "6")];
     let report = report(generate(&bench, "i2v_a14b", &flags, &["--json"]));
     let notes = notes(&report);
     assert!(notes.contains("high noise, steps 1 to 3") && notes.contains("transformer/diffusion"), "{notes}");
-    assert!(notes.contains("low noise, steps 4 to 6") && notes.contains("transformer_2/diffusion"), "{notes}");
+    assert!(
+        notes.contains("low noise, steps 4 to 6") && notes.contains("transformer_2/diffusion"),
+        "{notes}"
+    );
     assert_eq!(report["step_seconds"].as_array().unwrap().len(), 6);
     assert_eq!(report["warnings"], Value::Array(Vec::new()));
 }
@@ -111,14 +116,34 @@ fn missing_and_unfit_inputs_are_named() {
         ("lingbot", &[("--camera", "walk")], "world needs an image", "add --image FILE"),
         ("flf2v", &[("--image", "first.png")], "flf2v needs a last image", "add --last-image FILE"),
         ("t2v_a14b", &[("--image", "first.png")], "t2v takes no image", "leave --image out"),
-        ("i2v_clip", &[("--image", "first.png"), ("--camera", "walk")], "i2v takes no camera path", "--camera"),
-        ("i2v_clip", &[("--image", "first.png"), ("--task", "world")], "not for world, but for i2v", "--task auto"),
+        (
+            "i2v_clip",
+            &[("--image", "first.png"), ("--camera", "walk")],
+            "i2v takes no camera path",
+            "--camera",
+        ),
+        (
+            "i2v_clip",
+            &[("--image", "first.png"), ("--task", "world")],
+            "not for world, but for i2v",
+            "--task auto",
+        ),
         ("i2v_clip", &[("--image", "broken.png")], "broken.png", "png, jpeg, webp or gif"),
         ("i2v_clip", &[("--image", "first.png"), ("--boundary", "0.5")], "one transformer", "leave it out"),
         ("flf2v", &[("--image-encoder", ABSENT)], "no CLIP image encoder", "--image-encoder"),
-        ("lingbot", &[("--image", "first.png"), ("--camera", "empty")], "neither poses.npy", "wan camera make"),
+        (
+            "lingbot",
+            &[("--image", "first.png"), ("--camera", "empty")],
+            "neither poses.npy",
+            "wan camera make",
+        ),
         ("lingbot", &[("--image", "first.png"), ("--camera", "short")], "too short: 3 poses", "4n+1"),
-        ("lingbot", &[("--image", "first.png"), ("--camera", "bent")], "pose 2 is not rigid", "camera-to-world"),
+        (
+            "lingbot",
+            &[("--image", "first.png"), ("--camera", "bent")],
+            "pose 2 is not rigid",
+            "camera-to-world",
+        ),
         ("ti2v", &[("--size", "48x32")], "48x32 is not a multiple of 32x32", "use 64x32"),
         ("t2v_a14b", &[("--size", ABSENT), ("--area", "480p")], "no proportions", "use --size"),
     ];

@@ -116,14 +116,8 @@ pub fn random_seed() -> u64 {
 
 /// The model of the flag; the built-in one if no component is named either and this build has it.
 pub fn model(args: &GenerateArgs) -> Option<ModelPath> {
-    let parts = [
-        &args.dit,
-        &args.dit_high,
-        &args.vae,
-        &args.text_encoder,
-        &args.image_encoder,
-        &args.tokenizer,
-    ];
+    let parts =
+        [&args.dit, &args.dit_high, &args.vae, &args.text_encoder, &args.image_encoder, &args.tokenizer];
     let none = parts.iter().all(|part| part.is_none());
     args.model.clone().or((none && cfg!(feature = "demo")).then_some(ModelPath::Demo))
 }
