@@ -145,7 +145,8 @@ impl Folder {
         let (side, other) = self.alone;
         match self.high {
             None => {
-                let path = self.low.weights.ok_or_else(|| DIT.missing(layout, root))?;
+                let absent = || root.and_then(causal).unwrap_or_else(|| DIT.missing(layout, root));
+                let path = self.low.weights.ok_or_else(absent)?;
                 Ok(Found::Alone { path, side, looked: vec![other] })
             }
             Some(high) => {
@@ -156,6 +157,13 @@ impl Folder {
             }
         }
     }
+}
+
+/// That a folder is one of LingBot-World 2, whose transformers all run chunk by chunk and have places of their own.
+fn causal(root: &Path) -> Option<ImportError> {
+    let weights = ["transformers", "transformer_causal"].map(|name| locate::weights(&root.join(name)));
+    let path = weights.into_iter().flatten().next()?;
+    Some(ImportError::NotRunnable { path, what: "a causal LingBot-World model".into() })
 }
 
 fn missing(side: Noise, looked: Vec<PathBuf>) -> ImportError {

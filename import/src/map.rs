@@ -11,6 +11,10 @@ use memmap2::Mmap;
 
 use crate::ImportError;
 
+/// Bytes of one request to read ahead: Linux reads no more than a device's own measure for each, often this.
+#[cfg(unix)]
+const READ_AHEAD: usize = 128 << 10;
+
 /// A mapped file. Clones share the map.
 #[derive(Clone, Debug)]
 pub(crate) struct MappedFile {
@@ -46,13 +50,17 @@ impl MappedFile {
     }
 
     /// Asks the system to read this part of the file, which must lie inside it, before it is used.
+    #[cfg(unix)]
     pub(crate) fn read_ahead(&self, range: &Range<usize>) {
-        #[cfg(unix)]
-        // Advice that the kernel refuses changes nothing.
-        let _ = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
-        #[cfg(not(unix))]
-        let _ = range;
+        for start in range.clone().step_by(READ_AHEAD) {
+            // Advice that the kernel refuses changes nothing.
+            let _ =
+                self.map.advise_range(memmap2::Advice::WillNeed, start, READ_AHEAD.min(range.end - start));
+        }
     }
+
+    #[cfg(not(unix))]
+    pub(crate) fn read_ahead(&self, _: &Range<usize>) {}
 }
 
 /// A range of a map that keeps the map alive.

@@ -186,7 +186,9 @@ impl TensorSource for TensorFile {
     }
 
     fn read_ahead(&self) {
-        self.tensors.values().for_each(|entry| self.files[entry.file].read_ahead(&entry.range));
+        let mut parts: Vec<_> = self.tensors.values().map(|entry| (entry.file, &entry.range)).collect();
+        parts.sort_by_key(|(file, range)| (*file, range.start));
+        parts.into_iter().for_each(|(file, range)| self.files[file].read_ahead(range));
     }
 }
 

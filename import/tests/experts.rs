@@ -298,6 +298,20 @@ fn causal_models_are_known_by_their_configuration() {
     assert!(matches!(Checkpoint::open(&given), Err(ImportError::NotRunnable { .. })));
 }
 
+#[test]
+fn causal_models_are_known_by_their_folder() {
+    for folder in ["transformers", "transformer_causal"] {
+        let model = Model::official().with(&format!("{folder}/{WEIGHTS}"), &lingbot());
+        let error = model.open().unwrap_err();
+        assert!(
+            matches!(&error, ImportError::NotRunnable { path, .. } if path.starts_with(model.at(folder)))
+        );
+        assert!(error.to_string().contains("a causal LingBot-World model"), "{error}");
+        model.tensors(WEIGHTS, &dit(&t2v(), Official));
+        model.open().unwrap();
+    }
+}
+
 /// Which pages the system then holds is its own affair.
 #[test]
 fn reading_ahead_changes_nothing() {

@@ -69,9 +69,11 @@ fn vace(shapes: &Shapes, prefix: &str, blocks: usize) -> Result<ModelKind, Impor
     let Some(&[_, in_dim, ..]) = shapes.source.info(&key).map(|info| info.shape.as_slice()) else {
         return Err(unfit(shapes.source, format!("{key} is no convolution")));
     };
-    let names = shapes.source.names();
-    let has = |start: String| names.iter().any(|name| name.starts_with(&start));
-    let hints = (0..).take_while(|n| has(format!("{prefix}vace_blocks.{n}."))).count();
+    let has = |n: usize, projection: &str| {
+        shapes.source.info(&format!("{prefix}vace_blocks.{n}.{projection}.weight")).is_some()
+    };
+    // The projection behind a block, under either of its names.
+    let hints = (0..).take_while(|&n| has(n, "after_proj") || has(n, "proj_out")).count();
     Ok(ModelKind::Vace { layers: (0..hints).map(|n| n * blocks / hints).collect(), in_dim })
 }
 

@@ -2,8 +2,11 @@
 
 use super::{ModelKind, WanConfig};
 
-/// Hugging Face names of the released checkpoints, by the preset they share.
-const RELEASED: [(fn() -> WanConfig, &[&str]); 13] = [
+/// Names on Hugging Face.
+type Names = &'static [&'static str];
+
+/// The released checkpoints, by the preset they share.
+const RELEASED: [(fn() -> WanConfig, Names); 13] = [
     (WanConfig::t2v_1_3b, &["Wan-AI/Wan2.1-T2V-1.3B"]),
     (WanConfig::t2v_14b, &["Wan-AI/Wan2.1-T2V-14B", "Wan-AI/Wan2.2-T2V-A14B"]),
     (WanConfig::i2v_14b, &["Wan-AI/Wan2.1-I2V-14B-480P", "Wan-AI/Wan2.1-I2V-14B-720P"]),
