@@ -64,6 +64,9 @@ impl PipelineError {
         match self {
             Self::Latent(error) => latent_hint(error),
             Self::TooManyPositions { .. } => Some("use a smaller size or fewer frames".into()),
+            Self::OutOfRange { name, low, high, .. } => {
+                Some(format!("give {} {name} from {low} to {high}", article(name)))
+            }
             Self::NoiseShape { .. } => {
                 Some("the shape is [channels, latent frames, height / 8, width / 8] for most models".into())
             }

@@ -70,7 +70,7 @@ impl Engine<'_> {
         images: &Images,
         frames: usize,
     ) -> Result<Tensor<5>, PipelineError> {
-        let frame = |picture| Ok::<_, PipelineError>(self.frame(checkpoint, plan, picture)?);
+        let frame = |picture| self.frame(checkpoint, plan, picture);
         let (first, last) = (frame(&images.first)?, images.last.as_ref().map(frame).transpose()?);
         let encoder = checkpoint.load_vae_encoder(&self.device)?;
         let mut latents = Vec::with_capacity(frames);

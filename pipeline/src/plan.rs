@@ -51,7 +51,6 @@ pub struct Guidance {
 #[derive(Clone, Debug)]
 pub struct Images {
     pub first: Picture,
-    /// Of the first's proportions.
     pub last: Option<Picture>,
 }
 

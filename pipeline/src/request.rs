@@ -87,7 +87,7 @@ impl GenerateRequest {
             task,
             prompt: self.prompt.clone(),
             negative: negative.unwrap_or_else(|| negative_prompt(&config.kind).into_owned()),
-            images: self.images(&mut notes)?,
+            images: self.images(rules, &mut notes)?,
             camera,
             width,
             height,
@@ -141,19 +141,27 @@ impl GenerateRequest {
         frames
     }
 
-    /// The pictures, the last one cut to the first one's proportions.
-    fn images(&self, notes: &mut Vec<String>) -> Result<Option<Images>, PipelineError> {
+    /// The pictures. By the official rules the last one is cut to the first one's proportions; diffusers stretches it.
+    fn images(&self, rules: Grid, notes: &mut Vec<String>) -> Result<Option<Images>, PipelineError> {
         let Some(first) = self.image.clone() else { return Ok(None) };
         let Some(last) = &self.last_image else { return Ok(Some(Images { first, last: None })) };
         let cut = last.cropped_to_proportions(first.height(), first.width())?;
         let sides = |picture: &Picture| (picture.width(), picture.height());
-        if sides(&cut) != sides(last) {
-            let ((w, h), (from_w, from_h)) = (sides(&cut), sides(last));
-            notes.push(format!(
-                "the last image is cut from {from_w}x{from_h} to {w}x{h}, the first's proportions"
-            ));
+        if sides(&cut) == sides(last) {
+            return Ok(Some(Images { first, last: Some(cut) }));
         }
-        Ok(Some(Images { first, last: Some(cut) }))
+        let ((w, h), (from_w, from_h)) = (sides(&cut), sides(last));
+        let (last, done) = match rules {
+            Grid::Official => {
+                (cut, format!("is cut from {from_w}x{from_h} to {w}x{h}, the first's proportions"))
+            }
+            Grid::Diffusers => (
+                last.clone(),
+                "has other proportions than the first and is stretched, as diffusers does".into(),
+            ),
+        };
+        notes.push(format!("the last image {done}"));
+        Ok(Some(Images { first, last: Some(last) }))
     }
 
     /// The request's, the folder's, or the model's; one scale alone holds for both experts.

@@ -72,7 +72,7 @@ def i2v_clip(parts):
         states = clip_states(parts.encoder, FIRST)
     authors = official(image, states)
     settings = {"diffusers": numbers(steps, 5.0, scale), "official": numbers(steps, 3.0, scale)}
-    finish("i2v_clip", {"diffusers": ours, "official": authors}, settings, noise=x, picture=FIRST)
+    finish("tasks_i2v_clip", {"diffusers": ours, "official": authors}, settings, noise=x, picture=FIRST)
     matters("the image", ours, run(pipe, x, steps, image=GREY, guidance_scale=scale))
     matters("CLIP", authors, official(image, torch.zeros_like(states)))
     matters("bicubic filtering", authors, official(ours["condition"], states), 0.01)
@@ -86,7 +86,7 @@ def flf2v(parts):
     store(pipe, "flf2v", "transformer", "scheduler")
     x, steps, options = noise(112, 16, (4, 6)), 5, {"image": FIRST, "last_image": LAST, "guidance_scale": 5.0}
     ours = run(pipe, x, steps, **options)
-    finish("flf2v", {"diffusers": ours}, {"diffusers": numbers(steps, 16.0, 5.0)}, noise=x, picture=FIRST,
+    finish("tasks_flf2v", {"diffusers": ours}, {"diffusers": numbers(steps, 16.0, 5.0)}, noise=x, picture=FIRST,
            last_picture=LAST)
     matters("the image", ours, run(pipe, x, steps, **options | {"image": GREY}))
     matters("the last image", ours, run(pipe, x, steps, **options | {"last_image": GREY}))
@@ -124,7 +124,7 @@ def i2v_a14b(parts):
     experts_matter(pipe, ours, x, steps, high, low, 0.9, image=FIRST)
     exact_time(*dits)
     runs = {"diffusers": ours, "last": last, "official": euler(flow, x, steps, 5.0) | {"condition": image}}
-    finish("i2v_a14b", runs, {name: numbers(steps, 5.0, low, high, 0.9) for name in runs}, noise=x, picture=FIRST,
+    finish("tasks_i2v_a14b", runs, {name: numbers(steps, 5.0, low, high, 0.9) for name in runs}, noise=x, picture=FIRST,
            last_picture=LAST)
 
 
@@ -134,7 +134,7 @@ def t2v_a14b(parts):
     store(pipe, "t2v_a14b", "transformer", "transformer_2", "scheduler")
     x, steps, high, low = noise(133, 16, (4, 6)), 6, 4.0, 3.0
     ours = run(pipe, x, steps, guidance_scale=high, guidance_scale_2=low)
-    finish("t2v_a14b", {"diffusers": ours}, {"diffusers": numbers(steps, 12.0, low, high, 0.875)}, noise=x)
+    finish("tasks_t2v_a14b", {"diffusers": ours}, {"diffusers": numbers(steps, 12.0, low, high, 0.875)}, noise=x)
     experts_matter(pipe, ours, x, steps, high, low, 0.875)
 
 
@@ -169,7 +169,7 @@ def ti2v(parts):
         first = encode(vae, covering(FIRST, TI2V_HEIGHT, TI2V_WIDTH)[None, :, None])
     authors = official(first)
     runs = {"text": text, "image": image, "official": authors}
-    finish("ti2v", runs, {name: numbers(steps, 5.0, scale) for name in runs}, (TI2V_HEIGHT, TI2V_WIDTH, TI2V_AREA),
+    finish("tasks_ti2v", runs, {name: numbers(steps, 5.0, scale) for name in runs}, (TI2V_HEIGHT, TI2V_WIDTH, TI2V_AREA),
            noise=x, picture=FIRST)
     matters("the image", image, grey)
     matters("the image at all", image, text)
@@ -220,7 +220,7 @@ def lingbot(parts):
         return euler(flow, x, steps, 10.0) | seen
 
     runs = {"camera": official(control), "still": official(None)}
-    finish("lingbot", runs, {name: numbers(steps, 10.0, low, high, 0.947) for name in runs}, noise=x, picture=FIRST)
+    finish("tasks_lingbot", runs, {name: numbers(steps, 10.0, low, high, 0.947) for name in runs}, noise=x, picture=FIRST)
     whole = runs["camera"]
     matters("the camera", whole, runs["still"])
     matters("the camera's motion", whole, official(camera_at_rest(intrinsics)))

@@ -147,7 +147,7 @@ def finish(case, runs, settings, size=(HEIGHT, WIDTH, AREA), **inputs):
     tensors = {k: v.float() for k, v in inputs.items()}
     tensors |= {f"{name}.{k}": v for name, out in runs.items() for k, v in out.items()}
     texts = {"prompt": PROMPT, "negative": NEGATIVE} | {k: str(v) for k, v in texts.items()}
-    save(f"tasks_{case}", tensors, texts)
+    save(case, tensors, texts)
 
 
 def matters(what, with_it, without, least=0.05):

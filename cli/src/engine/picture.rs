@@ -39,6 +39,7 @@ fn refused(path: &Path, detail: &str) -> EngineError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
