@@ -1,6 +1,6 @@
 //! The published code books: bitsandbytes' NormalFloat of four bits, and its dynamic map of eight.
 
-use super::kernel::BOOK;
+use super::kernel::codes::BOOK;
 
 /// The values of the 16 codes of nf4.
 pub const NF4: [f32; 16] = BOOK;

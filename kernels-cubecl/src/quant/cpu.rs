@@ -5,6 +5,7 @@
 //! multiplies all rows of activations with them, in the order that the register tile reads them.
 
 mod dots;
+mod nibbles;
 mod tiles;
 mod weight;
 
@@ -13,7 +14,10 @@ use burn::{
     tensor::{DType, f16},
 };
 
-use self::weight::{Scales, Values, Weight};
+use self::{
+    nibbles::Book,
+    weight::{Scales, Values, Weight},
+};
 use super::{kernel::Code, launch::Product};
 use crate::host::{Output, dense, elements, new_values, tensor};
 
@@ -44,7 +48,7 @@ pub(super) fn product(
     };
     let weight = Weight {
         bytes: bytes(&words),
-        four_bits: product.code == Code::Nf4,
+        book: (product.code == Code::Nf4).then(Book::of_this_machine),
         scales,
         k,
         block: product.block,

@@ -6,12 +6,11 @@
 #![allow(clippy::too_many_arguments, reason = "a kernel has no state but its arguments")]
 #![allow(clippy::manual_div_ceil, reason = "CubeCL expands operators, not std methods")]
 
-mod codes;
+pub mod codes;
 mod load;
 
 use cubecl::prelude::*;
 
-pub use codes::BOOK;
 use codes::Weight;
 use load::{load_weights, load_x};
 
