@@ -1,7 +1,7 @@
-//! A cube of 16 x 16 units computes a tile of 64 x 64 results, 16 columns of `k` at a time.
+//! A cube of 16 x 16 units computes a tile of 128 x 128 results, 8 columns of `k` at a time.
 //!
 //! Activations and weights pass through shared memory in f32, `[column][row]` each; the weight's words become f32 on
-//! their way there. Each unit holds 4 x 4 results in registers. Only barriers of the whole cube are used.
+//! their way there. Each unit holds 8 x 8 results in registers. Only barriers of the whole cube are used.
 
 #![allow(clippy::too_many_arguments, reason = "a kernel has no state but its arguments")]
 #![allow(clippy::manual_div_ceil, reason = "CubeCL expands operators, not std methods")]
@@ -14,17 +14,20 @@ use cubecl::prelude::*;
 use codes::Weight;
 use load::{load_weights, load_x};
 
-/// Results of a cube along either axis.
-pub const TILE: usize = 64;
-
 /// Units along either side of a cube.
 pub const SIDE: usize = 16;
 
+/// Vectors of results that a unit holds along either axis.
+const FOURS: usize = 2;
+
+/// Results of a cube along either axis.
+pub const TILE: usize = SIDE * FOURS * 4;
+
 /// Columns of `k` in shared memory at a time.
-const PIECE: usize = 16;
+const PIECE: usize = 8;
 
 /// Vectors from one column of shared memory to the next; odd, so that columns fall on different banks.
-const PITCH: usize = SIDE + 1;
+const PITCH: usize = SIDE * FOURS + 1;
 
 /// Vectors of one staged operand.
 const STAGE: usize = PIECE * PITCH;
@@ -107,7 +110,7 @@ pub fn quantized_product_kernel<X: Float, S: Float, N: Size>(
     let mut book = Shared::<[f32]>::new_slice(CODES);
     codes::write_book(&mut book, form);
     let mut stage = Shared::<[Four]>::new_slice(comptime!(2 * STAGE));
-    let mut sums = Array::<Four>::new(4usize);
+    let mut sums = Array::<Four>::new(comptime!(4 * FOURS * FOURS));
 
     for piece in 0..(sizes.k as usize + PIECE - 1) / PIECE {
         sync_cube();
@@ -119,31 +122,47 @@ pub fn quantized_product_kernel<X: Float, S: Float, N: Size>(
     store(out, &sums, row + 4 * own_y, column + 4 * own_x, &sizes);
 }
 
-/// Adds the products of the staged columns: one vector of 4 outputs for each of 4 rows.
+/// Adds the products of the staged columns: one vector of 4 outputs for each of 4 rows, of all pairs of vectors.
 #[cube]
 fn multiply(stage: &Shared<[Four]>, own_x: usize, own_y: usize, sums: &mut Array<Four>) {
     #[unroll]
     for c in 0..PIECE {
-        let rows = stage[c * PITCH + own_y];
-        let weights = stage[STAGE + c * PITCH + own_x];
+        let mut weights = Array::<Four>::new(FOURS);
         #[unroll]
-        for r in 0..4usize {
-            sums[r] += weights * Four::new(rows.extract(r));
+        for across in 0..FOURS {
+            weights[across] = stage[STAGE + c * PITCH + own_x + across * SIDE];
+        }
+        #[unroll]
+        for down in 0..FOURS {
+            let rows = stage[c * PITCH + own_y + down * SIDE];
+            #[unroll]
+            for r in 0..4usize {
+                let factor = Four::new(rows.extract(r));
+                #[unroll]
+                for across in 0..FOURS {
+                    sums[(down * 4 + r) * FOURS + across] += weights[across] * factor;
+                }
+            }
         }
     }
 }
 
 /// Writes the unit's results, as far as there are rows and columns.
 #[cube]
-fn store(out: &mut [f32], sums: &Array<Four>, row: usize, column: usize, sizes: &Sizes) {
+fn store(out: &mut [f32], sums: &Array<Four>, first_row: usize, first_column: usize, sizes: &Sizes) {
     let n = sizes.n as usize;
     #[unroll]
-    for r in 0..4usize {
-        if row + r < sizes.m as usize {
+    for line in 0..comptime!(4 * FOURS) {
+        let row = first_row + comptime!(line / 4 * 4 * SIDE + line % 4);
+        if row < sizes.m as usize {
             #[unroll]
-            for c in 0..4usize {
-                if column + c < n {
-                    out[(row + r) * n + column + c] = sums[r].extract(c);
+            for across in 0..FOURS {
+                let column = first_column + across * 4 * SIDE;
+                #[unroll]
+                for c in 0..4usize {
+                    if column + c < n {
+                        out[row * n + column + c] = sums[line * FOURS + across].extract(c);
+                    }
                 }
             }
         }

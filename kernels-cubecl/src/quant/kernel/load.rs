@@ -5,14 +5,14 @@
 use cubecl::prelude::*;
 
 use super::{
-    Form, Four, PIECE, PITCH, SIDE, STAGE, Sizes,
+    FOURS, Form, Four, PIECE, PITCH, SIDE, STAGE, Sizes,
     codes::{Weight, value},
 };
 
 /// Units that load activations; those after them load weights.
-const X_UNITS: usize = SIDE * PIECE / 4;
+const X_UNITS: usize = SIDE * FOURS * PIECE / 4;
 
-/// Brings 16 columns of 64 rows of `x` into the stage, zero beyond its rows and columns. A unit brings four columns of
+/// Brings some columns of a tile's rows of `x` into the stage, zero beyond its rows and columns. A unit brings four columns of
 /// four rows.
 #[cube]
 pub(super) fn load_x<X: Float, N: Size>(
@@ -49,7 +49,7 @@ pub(super) fn load_x<X: Float, N: Size>(
     }
 }
 
-/// Brings 16 columns of 64 rows of the weight into the stage, behind the activations. A unit brings one word of each of
+/// Brings some columns of a tile's rows of the weight into the stage, behind the activations. A unit brings one word of each of
 /// four rows.
 #[cube]
 pub(super) fn load_weights<S: Float>(
@@ -64,7 +64,7 @@ pub(super) fn load_weights<S: Float>(
     let per_word = comptime!(form.per_word());
     let parts = comptime!(PIECE / per_word);
     let unit = UNIT_POS as usize;
-    if unit >= X_UNITS && unit < comptime!(X_UNITS + SIDE * parts) {
+    if unit >= X_UNITS && unit < comptime!(X_UNITS + SIDE * FOURS * parts) {
         let item = unit - X_UNITS;
         let part = item % parts;
         let group = item / parts;
