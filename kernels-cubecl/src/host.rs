@@ -1,6 +1,10 @@
 //! Parts shared by the twins for burn-flex: slices without a copy, all threads, the widest instructions.
 
-use std::mem::MaybeUninit;
+use std::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use burn::{
     backend::{Flex, flex::FlexTensor, ops::FloatTensorOps},
@@ -127,6 +131,53 @@ pub(crate) fn new_values(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32
     // SAFETY: the capacity is at least `length`, and `write` has written all of it.
     unsafe { values.set_len(length) };
     values
+}
+
+/// The result, written by several threads, each its own pixels.
+pub(crate) struct Output<'a> {
+    start: *mut f32,
+    len: usize,
+    borrow: PhantomData<&'a mut [MaybeUninit<f32>]>,
+}
+
+// SAFETY: the one thing done through it is `write`, whose caller keeps threads apart.
+unsafe impl Sync for Output<'_> {}
+
+impl<'a> Output<'a> {
+    pub fn new(values: &'a mut [MaybeUninit<f32>]) -> Self {
+        Self { start: values.as_mut_ptr().cast(), len: values.len(), borrow: PhantomData }
+    }
+
+    /// Writes `values` from element `at` on.
+    ///
+    /// # Safety
+    /// No other thread may write any of these elements.
+    #[inline(always)]
+    pub unsafe fn write(&self, at: usize, values: &[f32]) {
+        assert!(at + values.len() <= self.len, "within the result");
+        // SAFETY: the range was checked, nobody reads before all is written, and nobody else writes here.
+        unsafe { self.start.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) };
+    }
+}
+
+/// Does `count` pieces of work on all threads, each thread with one scratch of its own.
+pub(crate) fn on_all_threads<T>(
+    count: usize,
+    scratch: impl Fn() -> T + Sync,
+    work: impl Fn(&mut T, usize) + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let threads = rayon::current_num_threads().min(count);
+    (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
+        let mut own = None;
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= count {
+                break;
+            }
+            work(own.get_or_insert_with(&scratch), n);
+        }
+    });
 }
 
 /// The sum of `f` over `values`, in an order that the compiler can turn into vector instructions.

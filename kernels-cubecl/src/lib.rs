@@ -16,6 +16,7 @@ mod gelu_bias;
 mod guidance_step;
 mod host;
 mod norm_modulate;
+mod quant;
 mod rms_norm;
 mod rms_norm_rope;
 mod rope3d;
@@ -35,19 +36,25 @@ pub use gate_residual::gate_residual;
 pub use gelu_bias::{gelu, gelu_bias};
 pub use guidance_step::{GuidanceStep, guidance_step};
 pub use norm_modulate::norm_modulate;
+pub use quant::{
+    Absmax, DYNAMIC_MAP_LEN, Int8Weight, NF4, NF4_BLOCK, NestedAbsmax, NestedScales, Nf4Weight,
+    QuantizedMatrix, Scales, dynamic_map, matmul_int8, matmul_nf4, nest, quantize_int8, quantize_nf4,
+};
 pub use rms_norm::rms_norm;
 pub use rms_norm_rope::rms_norm_rope;
 pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
 
 /// The operations that are fused for every device, as decisions about them are made.
-pub const FUSED: [Operation; 10] = [
+pub const FUSED: [Operation; 12] = [
     attention::OPERATION,
     channel_norm::OPERATION,
     conv3d::OPERATION,
     gate_residual::OPERATION,
     gelu_bias::OPERATION,
     guidance_step::OPERATION,
+    quant::INT8,
+    quant::NF4_PRODUCT,
     norm_modulate::OPERATION,
     rms_norm::OPERATION,
     rms_norm_rope::OPERATION,
@@ -64,6 +71,7 @@ pub mod reference {
         gelu_bias::reference::{gelu, gelu_bias},
         guidance_step::reference::guidance_step,
         norm_modulate::reference::norm_modulate,
+        quant::reference::{matmul_int8, matmul_nf4},
         rms_norm::reference::rms_norm,
         rms_norm_rope::reference::rms_norm_rope,
         rope3d::reference::rope3d,
@@ -81,6 +89,7 @@ pub mod kernels {
         gelu_bias::kernel::*,
         guidance_step::kernel::*,
         norm_modulate::kernel::*,
+        quant::kernel as quant,
         rms_norm_rope::kernel::*,
         silu::kernel::*,
     };

@@ -1,15 +1,11 @@
 //! What attention on the host holds beyond queries, keys, values and result at a film's length: 32,760 tokens in 12
 //! heads of 128.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+#[path = "support/counting.rs"]
+mod counting;
 
 use burn::{prelude::*, tensor::DType};
+use counting::{alone, most_held};
 use wan_kernels::{RopeTable, Window, attention, reference, rope_attention, window_attention};
 
 const HEADS: usize = 12;
@@ -22,51 +18,10 @@ const MOST: usize = 64 << 20;
 /// Buffers that depend on threads and pages, not on sizes.
 const LITTLE: usize = 1 << 20;
 
-/// The system's allocator, which counts.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn count(pointer: *mut u8, layout: Layout) -> *mut u8 {
-    if !pointer.is_null() {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-    }
-    pointer
-}
-
-// SAFETY: all memory is the system allocator's. Growing goes by way of `alloc`, as the trait has it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(unsafe { System.alloc(layout) }, layout)
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(unsafe { System.alloc_zeroed(layout) }, layout)
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// One measurement at a time: the counters are the process's.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Bytes `call` on `qkv` held at most beyond what was there, the operands among it, and its result.
 fn beyond(qkv: &[Tensor<4>; 3], call: impl FnOnce([Tensor<4>; 3]) -> Tensor<4>) -> usize {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let result = call(qkv.clone());
-    PEAK.load(Ordering::Relaxed) - before - bytes(&result)
+    let (result, most) = most_held(|| call(qkv.clone()));
+    most - bytes(&result)
 }
 
 fn bytes(x: &Tensor<4>) -> usize {

@@ -6,7 +6,7 @@ use burn::{
 };
 use wan_kernels::DeviceCaps;
 
-use super::{Options, Peak, attention, convolution, elementwise};
+use super::{Options, Peak, attention, convolution, elementwise, products};
 
 /// Something to time.
 pub type Work = Box<dyn FnMut()>;
@@ -92,5 +92,6 @@ pub(super) fn all(dtype: DType) -> Vec<Case> {
         .into_iter()
         .chain(elementwise::cases(dtype))
         .chain(convolution::cases(dtype))
+        .chain(products::cases(dtype))
         .collect()
 }

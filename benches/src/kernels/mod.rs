@@ -6,6 +6,7 @@ mod convolution;
 mod elementwise;
 mod measure;
 mod peak;
+mod products;
 
 use std::ops::ControlFlow;
 

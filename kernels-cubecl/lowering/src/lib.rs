@@ -42,6 +42,9 @@ mod kernels {
     pub mod norm_modulate {
         pub mod kernel;
     }
+    pub mod quant {
+        pub mod kernel;
+    }
     pub mod rms_norm_rope {
         pub mod kernel;
     }

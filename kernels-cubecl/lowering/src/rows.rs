@@ -1,5 +1,7 @@
 //! The kernels, one row each, in the forms they are launched in.
 
+mod products;
+
 use std::sync::Arc;
 
 use cubecl::{
@@ -44,7 +46,7 @@ pub struct Row {
 }
 
 /// Every kernel. A new one is one more row here, and its module in the list of the crate's root.
-pub const ROWS: [Row; 13] = [
+pub const ROWS: [Row; 14] = [
     Row { name: "attention", launches: attention },
     Row { name: "matrix_attention", launches: matrix_attention },
     Row { name: "conv3d", launches: conv3d },
@@ -58,6 +60,7 @@ pub const ROWS: [Row; 13] = [
     Row { name: "gelu_bias", launches: gelu_bias },
     Row { name: "guidance_step", launches: guidance_step },
     Row { name: "silu", launches: silu },
+    Row { name: "quantized_product", launches: products::quantized_product },
 ];
 
 /// One form of a kernel, ready to be compiled.

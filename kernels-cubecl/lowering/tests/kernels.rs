@@ -161,7 +161,8 @@ fn naga_reads_no_buffer_addresses() {
 #[test]
 fn every_kernel_has_a_row() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let rows = fs::read_to_string(here.join("src/rows.rs")).expect("the rows");
+    let rows: String =
+        sources(&here.join("src")).iter().map(|path| fs::read_to_string(path).expect("rows")).collect();
     let mut kernels = Vec::new();
     for path in sources(&here.join("../src")) {
         let text = fs::read_to_string(&path).expect("a source");

@@ -57,6 +57,19 @@ impl Draw {
         Tensor::from_data(data, (&self.device, DType::F32))
     }
 
+    /// Words of any bits.
+    pub fn words<const D: usize>(&self, seed: u64, shape: [usize; D]) -> Tensor<D, Int> {
+        let word = |n: usize| (unit(seed, n as u64) * 2f64.powi(32)) as u32;
+        let count = shape.iter().product::<usize>();
+        let words: Vec<u32> = (0..count).into_par_iter().with_min_len(PIECE).map(word).collect();
+        Tensor::from_data(TensorData::new(words, shape), (&self.device, DType::U32))
+    }
+
+    /// The given values in f32.
+    pub fn given(&self, values: Vec<f32>) -> Tensor<1> {
+        Tensor::from_data(&*values, (&self.device, DType::F32))
+    }
+
     /// Rotations of `length` tokens by any angles, for heads of `width`.
     pub fn table(&self, seed: u64, length: usize, width: usize) -> RopeTable {
         let angles = values(seed, std::f32::consts::PI, length * width / 2);

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{attention, draw::Draw, elementwise, norms, rows::Rows, video};
+use super::{attention, draw::Draw, elementwise, norms, quant, rows::Rows, video};
 use crate::{
     Operation, gate_residual, gelu_bias, guidance_step, norm_modulate, rms_norm, rms_norm_rope, silu,
 };
@@ -48,7 +48,7 @@ pub(super) struct Subject {
 }
 
 /// Every operation.
-pub(super) static SUBJECTS: [Subject; 15] = [
+pub(super) static SUBJECTS: [Subject; 18] = [
     // [b, h, lq, lk, d]
     Subject {
         name: "attention",
@@ -225,5 +225,39 @@ pub(super) static SUBJECTS: [Subject; 15] = [
         half: Half::Possible,
         small: &[[96, 2, 3, 8, 1], [5, 1, 3, 7, 1]],
         real: &[("VAE", [96, 1, 60, 104, 1])],
+    },
+    // [m, k, n]
+    Subject {
+        name: "matmul_int8",
+        operation: crate::quant::INT8,
+        own: quant::int8_own,
+        plain: quant::int8_plain,
+        rows: |[m, ..]| m,
+        width: |[_, k, n, ..]| k.max(n),
+        half: Half::Common,
+        small: &[[37, 192, 70, 1, 1], [3, 72, 5, 1, 1]],
+        real: &[("1.3B", [L, 1_536, 1_536, 1, 1]), ("14B", [L, 5_120, 5_120, 1, 1])],
+    },
+    Subject {
+        name: "matmul_nf4",
+        operation: crate::quant::NF4_PRODUCT,
+        own: quant::nf4_own,
+        plain: quant::nf4_plain,
+        rows: |[m, ..]| m,
+        width: |[_, k, n, ..]| k.max(n),
+        half: Half::Common,
+        small: &[[37, 192, 70, 1, 1], [3, 64, 5, 1, 1]],
+        real: &[("1.3B", [L, 1_536, 1_536, 1, 1]), ("14B", [L, 5_120, 5_120, 1, 1])],
+    },
+    Subject {
+        name: "matmul_nf4 nested",
+        operation: crate::quant::NF4_PRODUCT,
+        own: quant::nested_own,
+        plain: quant::nested_plain,
+        rows: |[m, ..]| m,
+        width: |[_, k, n, ..]| k.max(n),
+        half: Half::Common,
+        small: &[[37, 192, 70, 1, 1], [3, 64, 5, 1, 1]],
+        real: &[],
     },
 ];

@@ -9,10 +9,13 @@ use pulp::Simd;
 use rayon::prelude::*;
 
 use super::{
-    problem::{Output, Problem},
-    share::{Cut, Run, on_all_threads, runs},
+    problem::Problem,
+    share::{Cut, Run, runs},
 };
-use crate::tile::{Buffer, TileShape, TileWork, accumulate, on_tiles};
+use crate::{
+    host::{Output, on_all_threads},
+    tile::{Buffer, TileShape, TileWork, accumulate, on_tiles},
+};
 
 /// Taps gathered at a time: a panel of them is half of a first-level cache.
 const TAPS: usize = 256;

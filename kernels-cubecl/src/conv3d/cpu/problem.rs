@@ -1,6 +1,4 @@
-//! One call, shapes checked: where its frames lie and where its result goes.
-
-use std::{marker::PhantomData, mem::MaybeUninit};
+//! One call, shapes checked: where its frames lie.
 
 use super::geometry::Geometry;
 
@@ -52,32 +50,5 @@ impl<'a> Problem<'a> {
     /// Where pixel `at` of output channel `output` in frame `t` is in the result.
     pub fn position(&self, batch: usize, output: usize, t: usize, at: usize) -> usize {
         ((batch * self.shape.outputs + output) * self.shape.out[0] + t) * self.shape.pixels() + at
-    }
-}
-
-/// The result, written by several threads, each its own pixels.
-pub struct Output<'a> {
-    start: *mut f32,
-    len: usize,
-    borrow: PhantomData<&'a mut [MaybeUninit<f32>]>,
-}
-
-// SAFETY: the one thing done through it is `write`, whose caller keeps threads apart.
-unsafe impl Sync for Output<'_> {}
-
-impl<'a> Output<'a> {
-    pub fn new(values: &'a mut [MaybeUninit<f32>]) -> Self {
-        Self { start: values.as_mut_ptr().cast(), len: values.len(), borrow: PhantomData }
-    }
-
-    /// Writes `values` from element `at` on.
-    ///
-    /// # Safety
-    /// No other thread may write any of these elements.
-    #[inline(always)]
-    pub unsafe fn write(&self, at: usize, values: &[f32]) {
-        assert!(at + values.len() <= self.len, "within the result");
-        // SAFETY: the range was checked, nobody reads before all is written, and nobody else writes here.
-        unsafe { self.start.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) };
     }
 }

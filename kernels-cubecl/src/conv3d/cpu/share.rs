@@ -1,11 +1,6 @@
-//! How the work of a call is cut and handed to threads.
+//! How the work of a call is cut.
 
-use std::{
-    ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
-};
-
-use rayon::prelude::*;
+use std::ops::Range;
 
 /// The columns of one frame in blocks, the rows of the weights in parts.
 #[derive(Clone, Copy, Debug)]
@@ -40,22 +35,6 @@ impl Cut {
     pub fn most_panels(&self) -> usize {
         self.panels.div_ceil(self.blocks.max(1))
     }
-}
-
-/// Does `count` pieces of work on all threads, each thread with one scratch of its own.
-pub fn on_all_threads<T>(count: usize, scratch: impl Fn() -> T + Sync, work: impl Fn(&mut T, usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let threads = rayon::current_num_threads().min(count);
-    (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
-        let mut own = None;
-        loop {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            if n >= count {
-                break;
-            }
-            work(own.get_or_insert_with(&scratch), n);
-        }
-    });
 }
 
 /// Neighbouring columns of one row of a grid.

@@ -14,11 +14,14 @@ use self::{
 };
 use super::{
     geometry::Geometry,
-    problem::{Output, Problem},
-    share::{Cut, on_all_threads},
+    problem::Problem,
+    share::Cut,
     transform::{OUT, POINTS},
 };
-use crate::tile::{TileShape, on_tiles};
+use crate::{
+    host::{Output, on_all_threads},
+    tile::{TileShape, on_tiles},
+};
 
 /// Transformed inputs a thread holds at most, unless one panel alone takes more.
 const SCRATCH_BYTES: usize = 6 << 20;

@@ -8,10 +8,11 @@ use super::{filters::Filters, grid};
 use crate::{
     conv3d::cpu::{
         geometry::Geometry,
-        problem::{Output, Problem},
+        problem::Problem,
         share::{Run, runs},
         transform::{IN, OUT, POINTS, input, output},
     },
+    host::Output,
     tile::{Buffer, TileShape, TileWork, accumulate},
 };
 
