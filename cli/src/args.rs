@@ -10,7 +10,7 @@ pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 
 use crate::{
     devices::{DeviceChoice, DeviceChoices},
-    engine::{DtypeChoice, ModelPath, Schedule, Solver, Task},
+    engine::{DtypeChoice, ModelPath, Quant, Schedule, Solver, Task},
 };
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
@@ -154,7 +154,7 @@ pub struct GenerateArgs {
     /// Precision of matmul inputs and weights
     #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
     pub dtype: DtypeChoice,
-    /// Quantisation of the weights
+    /// Bits in which the transformer's large layers are held
     #[arg(long, value_enum, default_value = "none", help_heading = "Machine")]
     pub quant: Quant,
     /// What to keep out of the device's memory
@@ -244,14 +244,6 @@ pub struct BenchArgs {
 pub enum Benchmark {
     /// Attention, norms, activations, convolutions
     Kernels,
-}
-
-/// How weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Quant {
-    None,
-    Int8,
-    Nf4,
 }
 
 /// What stays in host memory.

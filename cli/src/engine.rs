@@ -18,7 +18,7 @@ use crate::verdicts::Finding;
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
-pub use request::{DtypeChoice, Request, Schedule, Solver, Task};
+pub use request::{DtypeChoice, Quant, Request, Schedule, Solver, Task};
 use request::{dtype, generate_request};
 
 /// The resolved numbers of a job, known before any heavy work.
@@ -35,6 +35,8 @@ pub struct Plan {
     pub device: String,
     /// `f32`, `f16` or `bf16`.
     pub dtype: String,
+    /// `int8` or `nf4`, if large layers are held in fewer bits.
+    pub quant: Option<&'static str>,
 }
 
 /// The parts of a job. A phase may come more than once; its seconds add up.
@@ -116,7 +118,8 @@ pub fn run(
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
     let mut relay = Relay { events, dump, fallbacks, height: plan.height };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
-    let mut engine = Engine { device, dtype, cancel: cancel.clone(), observer: &mut observer };
+    let quant = request.quant.weights();
+    let mut engine = Engine { device, dtype, quant, cancel: cancel.clone(), observer: &mut observer };
     wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
     Ok(relay.finish()?)
 }
@@ -131,6 +134,7 @@ fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> 
         tokens: plan.tokens,
         device: request.device.describe(),
         dtype: DType::from(dtype).name().to_owned(),
+        quant: request.quant.weights().map(wan_import::Quant::name),
     }
 }
 

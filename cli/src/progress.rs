@@ -72,8 +72,16 @@ impl Progress {
     fn plan(&mut self, plan: &Plan) {
         self.frames = plan.frames as u64;
         self.line(&format!(
-            "{}x{}, {} frames at {} fps, {} steps over {} tokens, {} on {}",
-            plan.width, plan.height, plan.frames, plan.fps, plan.steps, plan.tokens, plan.dtype, plan.device
+            "{}x{}, {} frames at {} fps, {} steps over {} tokens, {}{} on {}",
+            plan.width,
+            plan.height,
+            plan.frames,
+            plan.fps,
+            plan.steps,
+            plan.tokens,
+            plan.quant.map(|quant| format!("{quant} weights, ")).unwrap_or_default(),
+            plan.dtype,
+            plan.device
         ));
     }
 

@@ -22,6 +22,7 @@ pub struct Report {
     pub tokens: usize,
     pub device: String,
     pub dtype: String,
+    pub quant: Option<&'static str>,
     /// `check` if the device's kernels were checked, `load`, `text`, `image` if there are any, `denoise`, `decode`, `encode`, and `total` of the whole command.
     pub seconds: BTreeMap<&'static str, f64>,
     pub step_seconds: Vec<f64>,
@@ -83,6 +84,7 @@ impl Recorder {
             tokens: plan.tokens,
             device: plan.device,
             dtype: plan.dtype,
+            quant: plan.quant,
             seconds: self.seconds,
             step_seconds: self.steps,
             fallbacks: self.fallbacks,

@@ -87,7 +87,6 @@ fn bad_values_are_usage_errors_that_name_the_flag() {
 #[test]
 fn values_of_later_versions_are_named() {
     let folder = TempDir::new().unwrap();
-    assert_refused(&generate(folder.path(), &["--quant", "int8"]), &["--quant int8 is not available yet"]);
     assert_refused(
         &generate(folder.path(), &["--offload", "block"]),
         &["--offload block is not available yet"],

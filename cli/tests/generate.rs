@@ -9,7 +9,7 @@ use wan_cli::{
     CancelToken, Kind,
     commands::generate::{Job, run_with},
     devices::Target,
-    engine::{DtypeChoice, EngineError, Event, Phase, Plan, Request, Schedule, Task},
+    engine::{DtypeChoice, EngineError, Event, Phase, Plan, Quant, Request, Schedule, Task},
     media::Output,
 };
 
@@ -46,6 +46,7 @@ fn job(path: &Path) -> Job {
         noise: None,
         device: Target::Cpu,
         dtype: DtypeChoice::F32,
+        quant: Quant::None,
         dump: None,
     };
     Job { request, output: Output::parse(path).unwrap(), overwrite: false }
@@ -61,6 +62,7 @@ fn plan() -> Plan {
         tokens: 4,
         device: "cpu".to_owned(),
         dtype: "f32".to_owned(),
+        quant: None,
     }
 }
 

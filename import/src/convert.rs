@@ -1,5 +1,7 @@
 //! Stored bytes to values of the wanted dtype, in one pass that also finds what is not finite.
 
+use std::path::Path;
+
 use burn::{
     prelude::*,
     tensor::{AllocationProperty, Bytes, DType, Element, FloatDType},
@@ -7,7 +9,7 @@ use burn::{
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 use rayon::prelude::*;
 
-use crate::{Stored, TensorBytes};
+use crate::{ImportError, Stored, TensorBytes};
 
 /// Elements per task: small enough for the first cache, large enough to be worth a task.
 const CHUNK: usize = 1 << 13;
@@ -19,6 +21,18 @@ pub(crate) enum Fault {
     Overflow,
     /// Neither source nor target of a conversion.
     Dtype,
+}
+
+impl Fault {
+    /// The error about the tensor `key` of the file at `path`, on its way to `target`.
+    pub(crate) fn of(self, path: &Path, key: &str, target: &'static str) -> ImportError {
+        let (path, key) = (path.to_owned(), key.to_owned());
+        match self {
+            Self::NonFinite => ImportError::NonFinite { path, key },
+            Self::Overflow => ImportError::Overflow { path, key, target },
+            Self::Dtype => ImportError::Dtype { path, key, dtype: target.into() },
+        }
+    }
 }
 
 /// Tensor data of `shape` in `dtype`, and whether it still borrows `bytes`: aligned little-endian bytes of the same
@@ -139,6 +153,15 @@ fn converted<T: Narrow>(stored: &Stored, bytes: &[u8], shape: Vec<usize>) -> Res
         T::narrow(values, out)
     })?;
     Ok(TensorData::new(out, shape))
+}
+
+/// All values of a tensor in f32.
+pub(crate) fn values(stored: &Stored, bytes: &[u8]) -> Result<Vec<f32>, Fault> {
+    let width = stored.size().ok_or(Fault::Dtype)?;
+    let mut out = vec![0f32; bytes.len() / width];
+    let parts = out.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * width));
+    parts.try_for_each(|(out, bytes)| to_f32(stored, bytes, out))?;
+    Ok(out)
 }
 
 /// The name that error messages use for a target.

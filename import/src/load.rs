@@ -8,9 +8,12 @@ use burn::{
     tensor::{DType, FloatDType},
 };
 
+use wan_model::LargeLinears;
+
 use crate::{
-    ImportError, KeyTable, TensorSource,
+    ImportError, KeyTable, Quant, TensorSource,
     convert::{self, Fault},
+    quant,
 };
 
 /// Keys that an error lists before it only counts.
@@ -22,11 +25,18 @@ pub struct DtypePolicy {
     /// Weights of linear layers, except those that the key table keeps in f32. Everything else is f32. F32, F16 and
     /// BF16 are possible.
     pub matmul: FloatDType,
+    /// In how many bits the large linear layers are held instead, where they are not quantized already.
+    pub quant: Option<Quant>,
 }
 
 impl DtypePolicy {
     /// Everything in f32.
-    pub const F32: Self = Self { matmul: FloatDType::F32 };
+    pub const F32: Self = Self::float(FloatDType::F32);
+
+    /// Nothing quantized.
+    pub const fn float(matmul: FloatDType) -> Self {
+        Self { matmul, quant: None }
+    }
 
     fn dtype(&self, place: &Place, path: &str, keys: &KeyTable) -> FloatDType {
         if place.is_linear_weight() && !keys.keeps_high(path) { self.matmul } else { FloatDType::F32 }
@@ -51,6 +61,39 @@ pub fn load_module<M: Module>(
     plan.check(source)?;
     plan.refuse_unused(source)?;
     fill(module, "", plan, source, device)
+}
+
+/// [`load_module`] for a network whose large linear layers are held in fewer bits if the policy says so.
+///
+/// # Errors
+/// As [`load_module`].
+pub fn load_network<M: Module + LargeLinears>(
+    mut module: M,
+    at: &str,
+    source: &dyn TensorSource,
+    keys: &KeyTable,
+    policy: &DtypePolicy,
+    device: &Device,
+) -> Result<M, ImportError> {
+    let plan = Planner::of(&module, at, keys, policy);
+    plan.check(source)?;
+    if at.is_empty() {
+        plan.refuse_unused(source)?;
+    }
+    let dtype = DType::from(policy.matmul);
+    let mut result = Ok(());
+    module.large_linears(at, &mut |path, linear| {
+        let Some(wanted) = plan.wanted.get(&format!("{path}.weight")).filter(|_| result.is_ok()) else {
+            return;
+        };
+        match quant::matrix(&wanted.key, &wanted.shape, policy, source, device) {
+            Ok(Some(matrix)) => linear.quantize(matrix, dtype),
+            Ok(None) => {}
+            Err(error) => result = Err(error),
+        }
+    });
+    result?;
+    fill(module, at, plan, source, device)
 }
 
 /// Everything [`load_module`] checks before it reads values.
@@ -115,7 +158,8 @@ impl Place {
     }
 
     fn is_linear_weight(&self) -> bool {
-        self.0.last().is_some_and(|(name, container)| name == "weight" && container == "Struct:Linear")
+        let last = self.0.iter().rfind(|(_, container)| !container.starts_with("Enum:"));
+        last.is_some_and(|(name, container)| name == "weight" && container == "Struct:Linear")
     }
 }
 
@@ -254,12 +298,6 @@ impl Loader<'_> {
     }
 
     fn fault(&self, fault: Fault, wanted: &Wanted) -> ImportError {
-        let (path, key) = (self.source.path().to_owned(), wanted.key.clone());
-        let target = convert::target_name(wanted.dtype);
-        match fault {
-            Fault::NonFinite => ImportError::NonFinite { path, key },
-            Fault::Overflow => ImportError::Overflow { path, key, target },
-            Fault::Dtype => ImportError::Dtype { path, key, dtype: target.into() },
-        }
+        fault.of(self.source.path(), &wanted.key, convert::target_name(wanted.dtype))
     }
 }

@@ -8,7 +8,7 @@ use wan_model::{
 
 use crate::{
     Checkpoint, Component, DtypePolicy, ImportError, KeyTable, TensorSource,
-    load::{check_module, load_module, load_part},
+    load::{check_module, load_module, load_network, load_part},
 };
 
 /// Largest `tokenizer.json` that is read; the released one has 16 MB.
@@ -124,7 +124,7 @@ impl Component {
         device: &Device,
     ) -> Result<WanTransformer, ImportError> {
         let module = WanTransformer::new(config, device);
-        load_module(module, &*self.source, &self.dit_keys(), policy, device)
+        load_network(module, "", &*self.source, &self.dit_keys(), policy, device)
     }
 
     /// The image encoder on `device`, its weights in the policy's dtype.

@@ -50,7 +50,7 @@ fn every_layout_gives_the_references_flow() {
 
 #[test]
 fn half_precision_weights_stay_near() {
-    let policy = DtypePolicy { matmul: FloatDType::F16 };
+    let policy = DtypePolicy::float(FloatDType::F16);
     for device in devices().iter().filter(|d| d.name != "ndarray" && d.device.supports_dtype(DType::F16)) {
         for toy in TOYS {
             check(toy, device, &policy, Tolerance::MODULE_F16);

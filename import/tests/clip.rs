@@ -52,7 +52,7 @@ fn both_layouts_give_the_references_states() {
 
 #[test]
 fn half_precision_weights_stay_near() {
-    let policy = DtypePolicy { matmul: FloatDType::F16 };
+    let policy = DtypePolicy::float(FloatDType::F16);
     for device in devices().into_iter().filter(|d| d.gpu && d.device.supports_dtype(DType::F16)) {
         for toy in TOYS {
             check(&component(toy[0]), &device, &policy, toy, Tolerance::MODULE_F16);

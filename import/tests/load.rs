@@ -128,7 +128,7 @@ fn every_dtype_loads_on_every_device() {
             let found = parameters(&net);
             assert_eq!(found.len(), 5);
             assert!(found.iter().all(|(.., dtype, _)| *dtype == DType::F32));
-            assert_eq!(found[0].0, "blocks.0.Dense.weight");
+            assert_eq!(found[0].0, "blocks.0.Dense.weight.Float");
             assert_eq!(found[0].2, WEIGHT, "{} {dtype:?}", device.name);
             assert_eq!(found[1].2, [1.0, -2.0]);
             assert_eq!(found[2].2, [1.0, 2.0, 3.0]);
@@ -142,7 +142,7 @@ fn only_weights_of_linear_layers_take_the_matmul_dtype() {
     let (folder, device) = (Folder::new(), Device::flex());
     for (matmul, target) in [(FloatDType::F16, DType::F16), (FloatDType::BF16, DType::BF16)] {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
-            let net = folder.load(&tensors(dtype), DtypePolicy { matmul }, &device).unwrap();
+            let net = folder.load(&tensors(dtype), DtypePolicy::float(matmul), &device).unwrap();
             let dtypes: Vec<_> = parameters(&net).into_iter().map(|(.., dtype, _)| dtype).collect();
             assert_eq!(dtypes, [target, DType::F32, DType::F32, target, DType::F32]);
             assert_eq!(parameters(&net)[0].2, WEIGHT);
@@ -184,7 +184,7 @@ fn the_transformer_keeps_its_embeddings_in_f32() {
     assert_eq!(table.file_key("time_embedding.head.weight"), None);
     tensors.remove(1);
     let file = open(&write(&folder.path(), &tensors)).unwrap();
-    let policy = DtypePolicy { matmul: FloatDType::F16 };
+    let policy = DtypePolicy::float(FloatDType::F16);
     let error = load_module(net, &file, &table, &policy, &device).unwrap_err();
     assert!(error.to_string().contains("time_embedding.head.weight"), "{error}");
     for (path, high) in [
@@ -233,8 +233,7 @@ fn values_that_are_not_finite_are_refused() {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut tensors = tensors(dtype);
                 tensors[0].3 = named(dtype, &[0.0, 1.0, bad, 0.0, 1.0, 2.0]);
-                let error =
-                    folder.load(&tensors, DtypePolicy { matmul: policy }, &device.device).unwrap_err();
+                let error = folder.load(&tensors, DtypePolicy::float(policy), &device.device).unwrap_err();
                 assert!(
                     matches!(&error, ImportError::NonFinite { key, .. } if key == "layer.0.weight"),
                     "{error}"
@@ -249,10 +248,10 @@ fn what_f16_cannot_hold_is_refused_with_the_way_out() {
     let (folder, device) = (Folder::new(), Device::flex());
     let mut tensors = tensors(Dtype::BF16);
     tensors[0].3 = named(Dtype::BF16, &[0.0, 1.0, 70000.0, 0.0, 1.0, 2.0]);
-    let error = folder.load(&tensors, DtypePolicy { matmul: FloatDType::F16 }, &device).unwrap_err();
+    let error = folder.load(&tensors, DtypePolicy::float(FloatDType::F16), &device).unwrap_err();
     assert!(matches!(&error, ImportError::Overflow { key, .. } if key == "layer.0.weight"));
     assert_eq!(error.hint().unwrap(), "run with --dtype f32");
-    assert!(folder.load(&tensors, DtypePolicy { matmul: FloatDType::BF16 }, &device).is_ok());
+    assert!(folder.load(&tensors, DtypePolicy::float(FloatDType::BF16), &device).is_ok());
     tensors[1] = ("layer.0.bias", Dtype::F64, vec![2], [1e300f64, 0.0].map(f64::to_le_bytes).concat());
     let error = folder.load(&tensors, DtypePolicy::F32, &device).unwrap_err();
     assert!(matches!(&error, ImportError::Overflow { target: "F32", .. }), "{error}");

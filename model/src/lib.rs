@@ -26,7 +26,7 @@ pub use dit::{CameraContext, Conditions, Timestep, WanTransformer};
 pub use error::ModelError;
 pub use guidance::guide;
 pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
-pub use linear::Linear;
+pub use linear::{LargeLinears, Linear};
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
 pub use vae::{DecodeStream, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder};

@@ -5,7 +5,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
-use wan_kernels::{gelu, gelu_bias};
+use wan_kernels::{QuantizedMatrix, gelu, gelu_bias};
 
 use crate::param::param;
 
@@ -13,8 +13,29 @@ use crate::param::param;
 /// inputs. Input and output are f32, so the residual stream never loses precision.
 #[derive(Module, Debug)]
 pub struct Linear {
-    weight: Param<Tensor<2>>,
+    weight: Weight,
     bias: Option<Param<Tensor<1>>>,
+}
+
+/// A weight `[out, in]` as it is held.
+#[derive(Module, Debug)]
+enum Weight {
+    Float(Param<Tensor<2>>),
+    /// In fewer bits, with the dtype of the products' other side.
+    Quantized(QuantizedWeight),
+}
+
+#[derive(Module, Debug)]
+struct QuantizedWeight {
+    matrix: QuantizedMatrix,
+    #[module(skip)]
+    dtype: DType,
+}
+
+/// Networks whose large linear layers may be held in fewer bits.
+pub trait LargeLinears {
+    /// Shows `visit` each of them with its module path, which begins with `at`.
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear));
 }
 
 impl Linear {
@@ -25,12 +46,28 @@ impl Linear {
 
     /// A layer without bias.
     pub fn without_bias(inputs: usize, outputs: usize, device: &Device) -> Self {
-        Self { weight: param([outputs, inputs], device), bias: None }
+        Self { weight: Weight::Float(param([outputs, inputs], device)), bias: None }
+    }
+
+    /// Takes `matrix` for the weight, products with it having `dtype`.
+    pub fn quantize(&mut self, matrix: QuantizedMatrix, dtype: DType) {
+        self.weight = Weight::Quantized(QuantizedWeight { matrix, dtype });
     }
 
     /// The dtype of the matmul inputs.
     pub fn dtype(&self) -> DType {
-        self.weight.val().dtype()
+        match &self.weight {
+            Weight::Float(weight) => weight.val().dtype(),
+            Weight::Quantized(weight) => weight.dtype,
+        }
+    }
+
+    /// `[out, in]`.
+    pub fn shape(&self) -> [usize; 2] {
+        match &self.weight {
+            Weight::Float(weight) => weight.lazy_shape().dims(),
+            Weight::Quantized(weight) => weight.matrix.dims(),
+        }
     }
 
     /// `[b, l, in]` f32 to `[b, l, out]` f32.
@@ -51,13 +88,25 @@ impl Linear {
         }
     }
 
-    /// `x W^T`, `[b, l, in]` to `[b, l, out]` in the weight's dtype.
+    /// `x W^T`, `[b, l, in]` to `[b, l, out]` in the matmul's dtype.
     fn product(&self, x: Tensor<3>) -> Tensor<3> {
         let [b, l, inputs] = x.dims();
-        let weight = self.weight.val();
-        let outputs = weight.dims()[0];
         // One plain matrix product: a batch of broadcast products would read the weight once per item.
-        let x = x.reshape([b * l, inputs]).cast(weight.dtype());
-        x.matmul(weight.transpose()).reshape([b, l, outputs])
+        let x = x.reshape([b * l, inputs]).cast(self.dtype());
+        let y = match &self.weight {
+            Weight::Float(weight) => x.matmul(weight.val().transpose()),
+            Weight::Quantized(weight) => weight.matrix.matmul(x).cast(weight.dtype),
+        };
+        let outputs = y.dims()[1];
+        y.reshape([b, l, outputs])
     }
+}
+
+/// Shows `visit` layers of one module by their names.
+pub(crate) fn visit_all<'a>(
+    at: &str,
+    layers: impl IntoIterator<Item = (&'static str, &'a mut Linear)>,
+    visit: &mut dyn FnMut(&str, &mut Linear),
+) {
+    layers.into_iter().for_each(|(name, layer)| visit(&format!("{at}.{name}"), layer));
 }

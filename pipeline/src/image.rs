@@ -47,7 +47,7 @@ impl Engine<'_> {
     ) -> Result<Option<Tensor<3>>, PipelineError> {
         let found = checkpoint.image_encoder.as_ref().zip(checkpoint.clip_config.as_ref());
         let Some((component, config)) = found else { return Ok(None) };
-        let encoder = checkpoint.load_clip_vision(&DtypePolicy { matmul: FloatDType::F32 }, &self.device)?;
+        let encoder = checkpoint.load_clip_vision(&DtypePolicy::float(FloatDType::F32), &self.device)?;
         let pictures = std::iter::once(&images.first).chain(&images.last);
         let planes = pictures.map(|picture| {
             let planes = match plan.rules {

@@ -6,7 +6,7 @@ use burn::{
     prelude::*,
     tensor::{DType, FloatDType},
 };
-use wan_import::{Checkpoint, Component, DtypePolicy};
+use wan_import::{Checkpoint, Component, DtypePolicy, Quant};
 use wan_model::{Sampler, text::PositionBuckets};
 
 use crate::{
@@ -22,6 +22,8 @@ pub struct Engine<'a> {
     pub device: Device,
     /// Of matmul inputs and weights; residual stream, norms and scheduler stay f32.
     pub dtype: FloatDType,
+    /// In how many bits the transformer's large layers are held, if in fewer.
+    pub quant: Option<Quant>,
     pub cancel: CancelToken,
     pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
 }
@@ -132,7 +134,7 @@ impl Engine<'_> {
         told: &Told,
         high: bool,
     ) -> Result<Expert, PipelineError> {
-        let policy = DtypePolicy { matmul: self.dtype };
+        let policy = DtypePolicy { matmul: self.dtype, quant: self.quant };
         let transformer = checkpoint.load_expert(high, &policy, &self.device)?;
         let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
         let context = rows.next().ok_or(PipelineError::NoPrompt)?;

@@ -25,9 +25,16 @@ struct Filler<'a> {
     used: usize,
 }
 
+impl Filler<'_> {
+    fn names(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).filter(|name| !name.is_empty()).collect()
+    }
+}
+
 impl ModuleMapper for Filler<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        // A linear layer's weight goes by one name, however it is held.
+        self.path.push(if container == "Enum:Weight" { String::new() } else { name.to_owned() });
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
@@ -35,7 +42,7 @@ impl ModuleMapper for Filler<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let key = format!("{}{}", self.prefix, self.path.join("."));
+        let key = format!("{}{}", self.prefix, self.names().join("."));
         let (stored, values) = self.golden.get(&key);
         let shape = param.lazy_shape();
         let no_ones = |s: &[usize]| s.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();

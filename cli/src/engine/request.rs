@@ -63,6 +63,27 @@ pub enum DtypeChoice {
     Bf16,
 }
 
+/// In how many bits large layers are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Quant {
+    /// those of --dtype
+    None,
+    /// eight, a scale for 128 values of a row
+    Int8,
+    /// four, bitsandbytes' code book for 64 values
+    Nf4,
+}
+
+impl Quant {
+    pub(super) fn weights(self) -> Option<wan_import::Quant> {
+        match self {
+            Self::None => None,
+            Self::Int8 => Some(wan_import::Quant::Int8),
+            Self::Nf4 => Some(wan_import::Quant::Nf4),
+        }
+    }
+}
+
 /// One job. `None` means the model's default.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -99,6 +120,7 @@ pub struct Request {
     pub noise: Option<PathBuf>,
     pub device: Target,
     pub dtype: DtypeChoice,
+    pub quant: Quant,
     /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
     pub dump: Option<PathBuf>,
 }

@@ -7,7 +7,11 @@ use burn::{
 };
 use wan_kernels::{RopeTable, attention, rms_norm_rope};
 
-use crate::{Linear, WanConfig, param::param};
+use crate::{
+    Linear, WanConfig,
+    linear::{LargeLinears, visit_all},
+    param::param,
+};
 
 /// RMS norm over the full model width, before the split in heads.
 #[derive(Module, Debug)]
@@ -112,6 +116,16 @@ impl Attention {
         let [b, l, width] = x.dims();
         let v = linear.forward(x).reshape([b, l, self.heads, width / self.heads]);
         v.swap_dims(1, 2).cast(self.o.dtype())
+    }
+}
+
+impl LargeLinears for Attention {
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear)) {
+        let Self { q, k, v, o, image, .. } = self;
+        visit_all(at, [("q", q), ("k", k), ("v", v), ("o", o)], visit);
+        if let Some(ImageAttention { k, v, .. }) = image {
+            visit_all(at, [("image.k", k), ("image.v", v)], visit);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     camera::{CameraInjection, CameraModulation},
     norm::{add_gated, modulate},
 };
-use crate::{WanConfig, norm::AffineNorm, param::param};
+use crate::{Linear, WanConfig, linear::LargeLinears, norm::AffineNorm, param::param};
 
 /// Self-attention, cross-attention and feed-forward under six modulations.
 ///
@@ -76,5 +76,16 @@ impl WanBlock {
     fn rows(&self, time: Tensor<3>) -> [Tensor<3>; 6] {
         let rows = time + self.modulation.val().unsqueeze::<3>();
         std::array::from_fn(|k| rows.clone().narrow(1, k, 1))
+    }
+}
+
+impl LargeLinears for WanBlock {
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear)) {
+        self.self_attn.large_linears(&format!("{at}.self_attn"), visit);
+        self.cross_attn.large_linears(&format!("{at}.cross_attn"), visit);
+        self.ffn.large_linears(&format!("{at}.ffn"), visit);
+        if let Some(camera) = &mut self.camera {
+            camera.large_linears(&format!("{at}.camera"), visit);
+        }
     }
 }

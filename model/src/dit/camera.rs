@@ -3,7 +3,10 @@
 use burn::{module::Module, prelude::*, tensor::DType};
 use wan_kernels::{gate_residual, silu};
 
-use crate::{Linear, ModelError, WanConfig};
+use crate::{
+    Linear, ModelError, WanConfig,
+    linear::{LargeLinears, visit_all},
+};
 
 /// From the control values of a token's pixels to a row of the model's width.
 #[derive(Module, Debug)]
@@ -65,6 +68,17 @@ impl CameraInjection {
     pub(super) fn kept(&self, camera: Tensor<3>) -> CameraModulation {
         let CameraModulation { scale, shift } = self.modulation(camera);
         CameraModulation { scale: scale.cast(self.scale.dtype()), shift: shift.cast(self.shift.dtype()) }
+    }
+}
+
+impl LargeLinears for CameraInjection {
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear)) {
+        let Self { linear1, linear2, scale, shift } = self;
+        visit_all(
+            at,
+            [("linear1", linear1), ("linear2", linear2), ("scale", scale), ("shift", shift)],
+            visit,
+        );
     }
 }
 

@@ -2,7 +2,10 @@
 
 use burn::{module::Module, prelude::*};
 
-use crate::{Linear, WanConfig};
+use crate::{
+    Linear, WanConfig,
+    linear::{LargeLinears, visit_all},
+};
 
 /// Linear, GELU (tanh form), linear.
 #[derive(Module, Debug)]
@@ -22,5 +25,11 @@ impl FeedForward {
     /// `[b, l, d]` to `[b, l, d]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.linear2.forward(self.linear1.forward_gelu(x))
+    }
+}
+
+impl LargeLinears for FeedForward {
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear)) {
+        visit_all(at, [("linear1", &mut self.linear1), ("linear2", &mut self.linear2)], visit);
     }
 }

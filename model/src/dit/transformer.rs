@@ -7,7 +7,7 @@ use super::{
     CameraContext, CameraEmbed, Conditions, Head, ImageEmbed, PatchEmbed, TextEmbed, TimeEmbed, Timestep,
     WanBlock, block::Shared,
 };
-use crate::{Linear, ModelError, WanConfig, sinusoid};
+use crate::{Linear, ModelError, WanConfig, linear::LargeLinears, sinusoid};
 
 /// Predicts the flow `noise - x0` of noisy latents at a timestep, given text and what else its kind takes.
 #[derive(Module, Debug)]
@@ -137,6 +137,15 @@ impl WanTransformer {
         let by_frame: Tensor<4> = x.reshape([f, i * j, pt, ph * pw * c]).swap_dims(1, 2);
         let patches: Tensor<6> = by_frame.reshape([f * pt, i, j, ph, pw, c]).permute([5, 0, 1, 3, 2, 4]);
         patches.reshape([1, c, latent[0], latent[1], latent[2]])
+    }
+}
+
+/// Those of the blocks.
+impl LargeLinears for WanTransformer {
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear)) {
+        for (index, block) in self.blocks.iter_mut().enumerate() {
+            block.large_linears(&format!("{at}blocks.{index}"), visit);
+        }
     }
 }
 

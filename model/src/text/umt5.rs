@@ -8,7 +8,11 @@ use burn::{
 use wan_kernels::{gelu, rms_norm};
 
 use super::PositionBuckets;
-use crate::{Linear, param::param};
+use crate::{
+    Linear,
+    linear::{LargeLinears, visit_all},
+    param::param,
+};
 
 /// Sizes of a umT5 encoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +106,14 @@ impl Umt5Block {
         let bias = positions.bias(self.relative_bias.val());
         let x = x.clone() + self.attn.forward(self.norm1.forward(x), bias);
         x.clone() + self.ffn.forward(self.norm2.forward(x))
+    }
+}
+
+impl LargeLinears for Umt5Block {
+    fn large_linears(&mut self, at: &str, visit: &mut dyn FnMut(&str, &mut Linear)) {
+        let (Attention { q, k, v, o, .. }, FeedForward { gate, up, down }) = (&mut self.attn, &mut self.ffn);
+        visit_all(at, [("attn.q", q), ("attn.k", k), ("attn.v", v), ("attn.o", o)], visit);
+        visit_all(at, [("ffn.gate", gate), ("ffn.up", up), ("ffn.down", down)], visit);
     }
 }
 

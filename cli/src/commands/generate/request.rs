@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Failure,
-    args::{GenerateArgs, Offload, Quant},
+    args::{GenerateArgs, Offload},
     devices::Target,
     engine::{MAX_PROMPT_BYTES, ModelPath, Request},
     media::Output,
@@ -17,13 +17,6 @@ use crate::{
 
 /// Refuses values that the contract names and this version does not offer.
 pub fn check_available(args: &GenerateArgs) -> Result<(), Failure> {
-    if args.quant != Quant::None {
-        let name = format!("{:?}", args.quant).to_lowercase();
-        return Err(Failure::usage(
-            format!("--quant {name} is not available yet"),
-            "use --quant none, or --dtype f16",
-        ));
-    }
     if matches!(args.offload, Offload::Model | Offload::Block) {
         let name = format!("{:?}", args.offload).to_lowercase();
         return Err(Failure::usage(format!("--offload {name} is not available yet"), "use --offload auto"));
@@ -154,6 +147,7 @@ pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> 
         noise: args.noise.clone(),
         device,
         dtype: args.dtype,
+        quant: args.quant,
         dump: args.dump.clone(),
     }
 }

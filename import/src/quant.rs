@@ -1,0 +1,72 @@
+//! Weights of large linear layers in fewer bits.
+
+use burn::{prelude::*, tensor::DType};
+use wan_kernels::{NF4_BLOCK, QuantizedMatrix, nest, quantize_int8, quantize_nf4};
+
+use crate::{DtypePolicy, ImportError, TensorSource, convert};
+
+/// In how many bits the weights of large linear layers are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quant {
+    /// Eight bits, symmetric in blocks of [`INT8_BLOCK`] along a row, with a scale in f16 each.
+    Int8,
+    /// The four-bit code book of bitsandbytes in blocks of 64, their maxima quantized in turn.
+    Nf4,
+}
+
+/// Values of a row that share a scale: a 64th of the weight more than a scale for each row, and no value that is far
+/// off spoils more than these.
+pub const INT8_BLOCK: usize = 128;
+
+/// The tensor `key` of `shape` as the policy wants it; `None` for floats and for rows that the blocks do not divide.
+pub(crate) fn matrix(
+    key: &str,
+    shape: &[usize],
+    policy: &DtypePolicy,
+    source: &dyn TensorSource,
+    device: &Device,
+) -> Result<Option<QuantizedMatrix>, ImportError> {
+    let (Some(quant), &[n, k]) = (policy.quant, shape) else { return Ok(None) };
+    let found = source.info(key).zip(source.data(key));
+    let Some((info, bytes)) = found.filter(|_| quant.fits(k)) else { return Ok(None) };
+    let fault = |fault: convert::Fault| fault.of(source.path(), key, quant.name());
+    let values = convert::values(&info.dtype, &bytes).map_err(fault)?;
+    bytes.release();
+    let matrix = quant.quantize(&values, [n, k], device);
+    Ok(Some(matrix.map_err(|error| ImportError::config(source.path(), format!("{key}: {error}")))?))
+}
+
+impl Quant {
+    /// As flags and packages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::Nf4 => "nf4",
+        }
+    }
+
+    /// Whether rows of `k` values are whole blocks.
+    fn fits(self, k: usize) -> bool {
+        let block = match self {
+            Self::Int8 => INT8_BLOCK,
+            Self::Nf4 => NF4_BLOCK,
+        };
+        k > 0 && k.is_multiple_of(block)
+    }
+
+    fn quantize(
+        self,
+        values: &[f32],
+        [n, k]: [usize; 2],
+        device: &Device,
+    ) -> Result<QuantizedMatrix, wan_kernels::KernelError> {
+        Ok(match self {
+            Self::Int8 => quantize_int8(values, n, k, INT8_BLOCK)?.on(DType::F16, device),
+            Self::Nf4 => {
+                let weight = quantize_nf4(values, n, k)?;
+                weight.nested_on(&nest(&weight.absmax), device)
+            }
+        })
+    }
+}
