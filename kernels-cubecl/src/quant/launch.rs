@@ -8,7 +8,7 @@ use burn::{
         cubecl::dtype_to_storage_type,
         tensor::{FloatTensor, IntTensor},
     },
-    tensor::DType,
+    tensor::{DType, Shape},
 };
 use burn_cubecl::{
     CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
@@ -72,7 +72,7 @@ impl Product {
 /// there are none.
 #[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait QuantizedProduct: Backend {
-    #[fusion(dtype = DType::F32, shape = Shape::from([x[0], words[0]]))]
+    #[fusion(dtype = DType::F32, shape = result(x, words))]
     fn quantized_product(
         x: FloatTensor<Self>,
         words: IntTensor<Self>,
@@ -107,10 +107,15 @@ impl QuantizedProduct for CubeBackend {
     ) -> FloatTensor<Self> {
         let [x, words, scales, codes, map] = [x, words, scales, codes, map].map(into_contiguous);
         let ([m, k], [n, _]) = (x.shape().dims(), words.shape().dims());
-        let out =
-            empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), [m, n].into(), DType::F32);
+        let shape = result(&x.shape(), &words.shape());
+        let out = empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, DType::F32);
         Call { x, words, scales, codes, map, out, product, sizes: [m, n, k] }.run()
     }
+}
+
+/// `[m, n]`
+fn result(x: &Shape, words: &Shape) -> Shape {
+    [x[0], words[0]].into()
 }
 
 struct Call {
