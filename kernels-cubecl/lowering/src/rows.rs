@@ -46,7 +46,7 @@ pub struct Row {
 }
 
 /// Every kernel. A new one is one more row here, and its module in the list of the crate's root.
-pub const ROWS: [Row; 14] = [
+pub const ROWS: [Row; 15] = [
     Row { name: "attention", launches: attention },
     Row { name: "matrix_attention", launches: matrix_attention },
     Row { name: "conv3d", launches: conv3d },
@@ -61,6 +61,7 @@ pub const ROWS: [Row; 14] = [
     Row { name: "guidance_step", launches: guidance_step },
     Row { name: "silu", launches: silu },
     Row { name: "quantized_product", launches: products::quantized_product },
+    Row { name: "quantized_rows", launches: products::quantized_rows },
 ];
 
 /// One form of a kernel, ready to be compiled.

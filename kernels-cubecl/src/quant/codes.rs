@@ -58,7 +58,7 @@ pub fn dynamic_map() -> Vec<f32> {
 /// is counted from its own end.
 fn bound(at: usize, parts: usize) -> f32 {
     let step = (1.0 - 0.1f32) / parts as f32;
-    match at < (parts + 1) / 2 {
+    match at < parts.div_ceil(2) {
         true => step.mul_add(at as f32, 0.1),
         false => (-step).mul_add((parts - at) as f32, 1.0),
     }

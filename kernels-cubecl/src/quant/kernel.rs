@@ -1,4 +1,4 @@
-//! A cube of 16 x 16 units computes a tile of 128 x 128 results, 8 columns of `k` at a time.
+//! The form for many rows of activations: a cube of 16 x 16 units computes a tile of 128 x 128 results, 8 columns of `k` at a time.
 //!
 //! Activations and weights pass through shared memory in f32, `[column][row]` each; the weight's words become f32 on
 //! their way there. Each unit holds 8 x 8 results in registers. Only barriers of the whole cube are used.
@@ -7,6 +7,7 @@
 #![allow(clippy::manual_div_ceil, reason = "CubeCL expands operators, not std methods")]
 
 pub mod codes;
+pub mod few;
 mod load;
 
 use cubecl::prelude::*;

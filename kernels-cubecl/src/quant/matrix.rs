@@ -17,6 +17,7 @@ pub struct QuantizedMatrix {
 
 /// What the codes of a [`QuantizedMatrix`] are, and what they are multiplied by.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each layer")]
 pub enum Scales {
     /// Eight bits; `[n, k / block]` in f32 or f16.
     Int8(Tensor<2>),
@@ -25,7 +26,8 @@ pub enum Scales {
 }
 
 impl QuantizedMatrix {
-    /// Of `words`, see [`matmul_int8`] and [`matmul_nf4`].
+    /// Of `words`, see [`matmul_int8`] and [`matmul_nf4`]. Bytes that a file holds are such words as they are:
+    /// `TensorData::from_bytes` of them with `DType::U32`.
     ///
     /// # Errors
     /// [`KernelError::InvalidShape`] if they are not words, or do not fit their scales.

@@ -49,6 +49,7 @@ use shape::QuantShape;
 
 /// The largest absolute values of the blocks of an nf4 weight.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each layer")]
 pub enum Absmax {
     /// `[n, k / block]` in f32 or f16.
     Plain(Tensor<2>),

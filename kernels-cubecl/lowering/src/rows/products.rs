@@ -3,12 +3,18 @@
 use cubecl::{ir::ElemType, prelude::CubeDim};
 
 use super::{F16, F32, Launch, ONE, Site, buffer};
-use crate::kernels::quant::kernel::{self, Code, Form, SizesLaunch, quantized_product_kernel};
+use crate::kernels::quant::kernel::{
+    self, Code, Form, SizesLaunch,
+    few::{self, quantized_rows_kernel},
+    quantized_product_kernel,
+};
+
+/// Codes, and whether their scales are nested; the dtypes of activations and scales.
+const FORMS: [(Code, bool); 3] = [(Code::Int8, false), (Code::Nf4, false), (Code::Nf4, true)];
+const ELEMS: [[ElemType; 2]; 3] = [[F32; 2], [F16, F32], [F16; 2]];
 
 pub(super) fn quantized_product(site: &Site) -> Vec<Launch> {
-    let forms = [(Code::Int8, false), (Code::Nf4, false), (Code::Nf4, true)];
-    let elems = [[F32; 2], [F16, F32], [F16; 2]];
-    let all = forms.into_iter().flat_map(|form| elems.map(|elems| (form, elems)));
+    let all = FORMS.into_iter().flat_map(|form| ELEMS.map(|elems| (form, elems)));
     let launch = |((code, nested), elems): ((Code, bool), [ElemType; 2])| {
         let product = quantized_product_kernel::create_dummy_kernel(
             site.properties.clone(),
@@ -28,6 +34,33 @@ pub(super) fn quantized_product(site: &Site) -> Vec<Launch> {
             elems,
         );
         Launch::new(format!("{code:?} {nested} {elems:?}"), 6, kernel::SHARED_BYTES, product)
+    };
+    all.map(launch).collect()
+}
+
+/// For one row, and for as many as it takes.
+pub(super) fn quantized_rows(site: &Site) -> Vec<Launch> {
+    let all = FORMS.into_iter().flat_map(|form| [(1, F32), (few::MOST_ROWS, F16)].map(|rest| (form, rest)));
+    let launch = |((code, nested), (rows, elem)): ((Code, bool), (usize, ElemType))| {
+        let product = quantized_rows_kernel::create_dummy_kernel(
+            site.properties.clone(),
+            site.target.clone(),
+            ONE,
+            CubeDim::new_1d((kernel::SIDE * kernel::SIDE) as u32),
+            4,
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            SizesLaunch::new(1, 1, 8, 8, 0, 1),
+            0.0,
+            Form { code, nested },
+            rows,
+            [elem, F32],
+        );
+        Launch::new(format!("{code:?} {nested} {rows} {elem:?}"), 6, few::SHARED_BYTES, product)
     };
     all.map(launch).collect()
 }
