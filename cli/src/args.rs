@@ -10,7 +10,7 @@ pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 
 use crate::{
     devices::{DeviceChoice, DeviceChoices},
-    engine::{DtypeChoice, ModelPath, Quant, Schedule, Solver, Task},
+    engine::{DtypeChoice, ModelPath, Offload, Quant, Schedule, Solver, Task},
 };
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
@@ -157,7 +157,7 @@ pub struct GenerateArgs {
     /// Bits in which the transformer's large layers are held
     #[arg(long, value_enum, default_value = "none", help_heading = "Machine")]
     pub quant: Quant,
-    /// What to keep out of the device's memory
+    /// What waits on the host for its turn on the device
     #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
     pub offload: Offload,
 
@@ -244,15 +244,6 @@ pub struct BenchArgs {
 pub enum Benchmark {
     /// Attention, norms, activations, convolutions
     Kernels,
-}
-
-/// What stays in host memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Offload {
-    Auto,
-    None,
-    Model,
-    Block,
 }
 
 /// `WxH` in pixels, both positive.

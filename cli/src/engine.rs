@@ -8,7 +8,7 @@ mod model;
 mod picture;
 mod request;
 
-use burn::tensor::{DType, FloatDType};
+use burn::tensor::{DType, Device, FloatDType};
 use image::RgbImage;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
@@ -18,7 +18,7 @@ use crate::verdicts::Finding;
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
-pub use request::{DtypeChoice, Quant, Request, Schedule, Solver, Task};
+pub use request::{DtypeChoice, Offload, Quant, Request, Schedule, Solver, Task};
 use request::{dtype, generate_request};
 
 /// The resolved numbers of a job, known before any heavy work.
@@ -119,7 +119,10 @@ pub fn run(
     let mut relay = Relay { events, dump, fallbacks, height: plan.height };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
     let quant = request.quant.weights();
-    let mut engine = Engine { device, dtype, quant, cancel: cancel.clone(), observer: &mut observer };
+    // A transformer on the host itself streams out of the mapped file as it is.
+    let stream_blocks = request.offload == Offload::Block && device != Device::flex();
+    let cancel = cancel.clone();
+    let mut engine = Engine { device, dtype, quant, stream_blocks, cancel, observer: &mut observer };
     wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
     Ok(relay.finish()?)
 }

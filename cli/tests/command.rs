@@ -85,15 +85,6 @@ fn bad_values_are_usage_errors_that_name_the_flag() {
 }
 
 #[test]
-fn values_of_later_versions_are_named() {
-    let folder = TempDir::new().unwrap();
-    assert_refused(
-        &generate(folder.path(), &["--offload", "block"]),
-        &["--offload block is not available yet"],
-    );
-}
-
-#[test]
 fn a_job_needs_a_prompt_and_a_model() {
     let folder = TempDir::new().unwrap();
     assert_refused(&wan(folder.path(), &["generate", "--model", "."]), &["--prompt"]);

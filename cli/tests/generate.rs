@@ -9,7 +9,7 @@ use wan_cli::{
     CancelToken, Kind,
     commands::generate::{Job, run_with},
     devices::Target,
-    engine::{DtypeChoice, EngineError, Event, Phase, Plan, Quant, Request, Schedule, Task},
+    engine::{DtypeChoice, EngineError, Event, Offload, Phase, Plan, Quant, Request, Schedule, Task},
     media::Output,
 };
 
@@ -47,6 +47,7 @@ fn job(path: &Path) -> Job {
         device: Target::Cpu,
         dtype: DtypeChoice::F32,
         quant: Quant::None,
+        offload: Offload::Auto,
         dump: None,
     };
     Job { request, output: Output::parse(path).unwrap(), overwrite: false }

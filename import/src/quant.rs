@@ -1,6 +1,7 @@
 //! Weights of large linear layers in fewer bits.
 
 use burn::{prelude::*, tensor::DType};
+use half::f16;
 use wan_kernels::{NF4_BLOCK, QuantizedMatrix, nest, quantize_int8, quantize_nf4};
 
 use crate::{DtypePolicy, ImportError, TensorSource, convert};
@@ -62,7 +63,12 @@ impl Quant {
         device: &Device,
     ) -> Result<QuantizedMatrix, wan_kernels::KernelError> {
         Ok(match self {
-            Self::Int8 => quantize_int8(values, n, k, INT8_BLOCK)?.on(DType::F16, device),
+            Self::Int8 => {
+                let mut weight = quantize_int8(values, n, k, INT8_BLOCK)?;
+                weight.scales.iter_mut().for_each(|scale| *scale = f16::from_f32(*scale).to_f32());
+                // The same values everywhere: not every device has f16.
+                weight.on(if device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 }, device)
+            }
             Self::Nf4 => {
                 let weight = quantize_nf4(values, n, k)?;
                 weight.nested_on(&nest(&weight.absmax), device)

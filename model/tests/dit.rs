@@ -126,8 +126,7 @@ impl ModuleMapper for ToF16 {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let high = ["time_embedding", "time_projection", "head", "patch_embedding"];
-        let weight =
-            self.place.last().is_some_and(|(name, kind)| name == "weight" && kind == "Struct:Linear");
+        let weight = self.place.iter().any(|(name, kind)| name == "weight" && kind == "Struct:Linear");
         if !weight || high.contains(&self.place[0].0.as_str()) {
             return param;
         }

@@ -24,6 +24,8 @@ pub struct Engine<'a> {
     pub dtype: FloatDType,
     /// In how many bits the transformer's large layers are held, if in fewer.
     pub quant: Option<Quant>,
+    /// Whether the transformer's blocks stay on the host and follow one by one in every pass.
+    pub stream_blocks: bool,
     pub cancel: CancelToken,
     pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
 }
@@ -135,7 +137,11 @@ impl Engine<'_> {
         high: bool,
     ) -> Result<Expert, PipelineError> {
         let policy = DtypePolicy { matmul: self.dtype, quant: self.quant };
-        let transformer = checkpoint.load_expert(high, &policy, &self.device)?;
+        let transformer = if self.stream_blocks {
+            checkpoint.load_expert(high, &policy, &Device::flex())?.with_blocks_streamed_to(&self.device)
+        } else {
+            checkpoint.load_expert(high, &policy, &self.device)?
+        };
         let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
         let context = rows.next().ok_or(PipelineError::NoPrompt)?;
         let scale = plan.guidance.of(high);

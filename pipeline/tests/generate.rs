@@ -99,8 +99,14 @@ fn a_cancelled_run_stops_within_a_step() {
         }
         Ok(())
     };
-    let mut engine =
-        Engine { device: Device::flex(), dtype: FloatDType::F32, quant: None, cancel, observer: &mut watch };
+    let mut engine = Engine {
+        device: Device::flex(),
+        dtype: FloatDType::F32,
+        quant: None,
+        stream_blocks: false,
+        cancel,
+        observer: &mut watch,
+    };
     let result = generate(&checkpoint, &plan, &mut engine);
     assert!(matches!(result, Err(PipelineError::Cancelled)), "{result:?}");
     assert_eq!(steps, 1);
@@ -116,8 +122,14 @@ fn an_observer_that_fails_ends_the_run_with_its_error() {
         _ => Ok(()),
     };
     let cancel = CancelToken::default();
-    let mut engine =
-        Engine { device: Device::flex(), dtype: FloatDType::F32, quant: None, cancel, observer: &mut watch };
+    let mut engine = Engine {
+        device: Device::flex(),
+        dtype: FloatDType::F32,
+        quant: None,
+        stream_blocks: false,
+        cancel,
+        observer: &mut watch,
+    };
     let error = generate(&checkpoint, &plan, &mut engine).expect_err("the observer failed");
     assert_eq!(error.to_string(), "no space left");
 }

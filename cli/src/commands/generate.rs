@@ -35,7 +35,6 @@ pub struct Job {
 
 /// Everything that can be refused without the model is refused here.
 fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
-    request::check_available(args)?;
     request::check_inputs(args)?;
     let seed = args.seed.unwrap_or_else(request::random_seed);
     let output = request::output(args, seed)?;

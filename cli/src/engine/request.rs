@@ -84,6 +84,20 @@ impl Quant {
     }
 }
 
+/// What waits on the host for its turn on the device. Text encoder, image encoder, transformers and VAE always take
+/// turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Offload {
+    /// the components, as with model
+    Auto,
+    /// no part of a component at work
+    None,
+    /// the components that are not at work
+    Model,
+    /// the blocks of the transformer too, but for two
+    Block,
+}
+
 /// One job. `None` means the model's default.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -121,6 +135,7 @@ pub struct Request {
     pub device: Target,
     pub dtype: DtypeChoice,
     pub quant: Quant,
+    pub offload: Offload,
     /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
     pub dump: Option<PathBuf>,
 }

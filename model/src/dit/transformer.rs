@@ -1,5 +1,7 @@
 //! The whole transformer: embed, blocks, head.
 
+use std::borrow::Cow;
+
 use burn::{module::Module, prelude::*};
 use wan_kernels::{RopeTable, silu};
 
@@ -20,6 +22,9 @@ pub struct WanTransformer {
     time_projection: Linear,
     blocks: Vec<WanBlock>,
     head: Head,
+    /// Where blocks that are held elsewhere are computed.
+    #[module(skip)]
+    streamed_to: Option<Device>,
     #[module(skip)]
     config: WanConfig,
 }
@@ -36,8 +41,16 @@ impl WanTransformer {
             time_projection: Linear::new(config.dim, 6 * config.dim, device),
             blocks: (0..config.layers).map(|_| WanBlock::new(config, device)).collect(),
             head: Head::new(config, device),
+            streamed_to: None,
             config: config.clone(),
         }
+    }
+
+    /// Moves everything but the blocks to `device`. They stay where they are, such as in a mapped file on the host, and
+    /// follow one by one in every pass: two of them are on the device at a time.
+    pub fn with_blocks_streamed_to(mut self, device: &Device) -> Self {
+        let blocks = std::mem::take(&mut self.blocks);
+        Self { blocks, streamed_to: Some(device.clone()), ..self.to_device(device) }
     }
 
     pub fn config(&self) -> &WanConfig {
@@ -78,8 +91,11 @@ impl WanTransformer {
     /// [`ModelError::NoCameraBranch`] and [`ModelError::ControlWidth`].
     pub fn embed_camera(&self, control: Tensor<3>, blocks_kept: usize) -> Result<CameraContext, ModelError> {
         let embedded = self.camera.as_ref().ok_or(ModelError::NoCameraBranch)?.forward(control)?;
-        let injections = self.blocks.iter().filter_map(|block| block.camera.as_ref()).take(blocks_kept);
-        let kept = injections.map(|injection| injection.kept(embedded.clone())).collect();
+        let kept = (0..blocks_kept).map_while(|index| self.block(index)).filter_map(|block| {
+            let injection = block.camera.as_ref()?;
+            Some(injection.kept(embedded.clone()))
+        });
+        let kept = kept.collect();
         Ok(CameraContext { embedded, kept })
     }
 
@@ -110,13 +126,35 @@ impl WanTransformer {
         let projected = projected.reshape([-1, 6, self.config.dim as i32]);
         let [time, projected] = [time, projected].map(|rows| by_frame(rows, frames / self.config.patch[0]));
         let shared = Shared { time: projected, text, image, rope };
-        let mut tokens = self.patch_embedding.forward(x);
-        for (index, block) in self.blocks.iter().enumerate() {
-            let camera =
-                camera.zip(block.camera.as_ref()).map(|(camera, part)| camera.modulation(index, part));
-            tokens = block.forward(tokens, &shared, camera);
-        }
+        let tokens = self.pass_blocks(self.patch_embedding.forward(x), &shared, camera);
         self.unpatchify(self.head.forward(tokens, time), [frames, rows, columns])
+    }
+
+    /// `[1, l, d]` through all blocks. Of streamed ones the next is on its way while the device computes one, which is
+    /// gone before the one after that sets out.
+    fn pass_blocks(&self, x: Tensor<3>, shared: &Shared, camera: Option<&CameraContext>) -> Tensor<3> {
+        let (mut x, mut next) = (x, self.block(0));
+        for index in 0..self.blocks.len() {
+            let Some(block) = next else { break };
+            let injection = block.camera.as_ref();
+            let camera = camera.zip(injection).map(|(camera, part)| camera.modulation(index, part));
+            x = block.forward(x, shared, camera);
+            next = self.block(index + 1);
+            if let Some(device) = &self.streamed_to {
+                // A device that failed says so where the result is read.
+                let _ = device.sync();
+            }
+        }
+        x
+    }
+
+    /// Block `index` where it is computed.
+    fn block(&self, index: usize) -> Option<Cow<'_, WanBlock>> {
+        let block = self.blocks.get(index)?;
+        Some(match &self.streamed_to {
+            None => Cow::Borrowed(block),
+            Some(device) => Cow::Owned(block.clone().to_device(device)),
+        })
     }
 
     /// `[n, 1, d]`, a row for each distinct timestep.

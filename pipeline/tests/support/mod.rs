@@ -69,7 +69,14 @@ pub fn run_in(
     };
     let plan = request.plan(checkpoint)?;
     let cancel = CancelToken::default();
-    let mut engine = Engine { device: device.clone(), dtype, quant: None, cancel, observer: &mut watch };
+    let mut engine = Engine {
+        device: device.clone(),
+        dtype,
+        quant: None,
+        stream_blocks: false,
+        cancel,
+        observer: &mut watch,
+    };
     generate(checkpoint, &plan, &mut engine)?;
     Ok(film)
 }

@@ -9,20 +9,11 @@ use std::{
 
 use crate::{
     Failure,
-    args::{GenerateArgs, Offload},
+    args::GenerateArgs,
     devices::Target,
     engine::{MAX_PROMPT_BYTES, ModelPath, Request},
     media::Output,
 };
-
-/// Refuses values that the contract names and this version does not offer.
-pub fn check_available(args: &GenerateArgs) -> Result<(), Failure> {
-    if matches!(args.offload, Offload::Model | Offload::Block) {
-        let name = format!("{:?}", args.offload).to_lowercase();
-        return Err(Failure::usage(format!("--offload {name} is not available yet"), "use --offload auto"));
-    }
-    Ok(())
-}
 
 /// Refuses single components that are no whole model, and paths that are not there.
 pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
@@ -148,6 +139,7 @@ pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> 
         device,
         dtype: args.dtype,
         quant: args.quant,
+        offload: args.offload,
         dump: args.dump.clone(),
     }
 }
