@@ -1,6 +1,7 @@
 //! Measurements on full-size random weights.
 
 pub mod kernels;
+pub mod quant;
 mod random;
 mod report;
 

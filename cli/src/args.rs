@@ -217,7 +217,8 @@ const BENCH_EXAMPLE: &str = "\
 Examples:
   wan bench kernels
       times every operation at the sizes this device bears, each beside its plain reference
-  wan bench kernels --only attention --seconds 5 --json > attention.jsonl";
+  wan bench kernels --only attention --seconds 5 --json > attention.jsonl
+  wan bench quant --device cpu";
 
 #[derive(Args, Debug)]
 #[command(after_help = BENCH_EXAMPLE)]
@@ -244,6 +245,8 @@ pub struct BenchArgs {
 pub enum Benchmark {
     /// Attention, norms, activations, convolutions
     Kernels,
+    /// A block of LingBot-World at full width with weights of 32, 8 and 4 bits; takes 7 GB
+    Quant,
 }
 
 /// `WxH` in pixels, both positive.

@@ -56,7 +56,11 @@ impl Quant {
         k > 0 && k.is_multiple_of(block)
     }
 
-    fn quantize(
+    /// The matrix `values`, `[n, k]`, on `device`.
+    ///
+    /// # Errors
+    /// [`wan_kernels::KernelError`] if the blocks do not divide the rows.
+    pub fn quantize(
         self,
         values: &[f32],
         [n, k]: [usize; 2],

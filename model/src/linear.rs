@@ -62,6 +62,14 @@ impl Linear {
         }
     }
 
+    /// `[out, in]` in floats, if it is held so.
+    pub fn weight(&self) -> Option<Tensor<2>> {
+        match &self.weight {
+            Weight::Float(weight) => Some(weight.val()),
+            Weight::Quantized(_) => None,
+        }
+    }
+
     /// `[out, in]`.
     pub fn shape(&self) -> [usize; 2] {
         match &self.weight {

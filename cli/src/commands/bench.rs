@@ -1,33 +1,42 @@
-//! `wan bench`: how fast this machine's kernels are.
+//! `wan bench`: how fast this machine is.
 
 use std::ops::ControlFlow;
 
 use serde_json::json;
-use wan_benches::kernels::{Line, Options, Peak, Row, run as measure};
+use wan_benches::{
+    kernels::{Line, Options, Peak, Row, run as measure},
+    quant,
+};
 
 use super::{print, print_line};
 use crate::{
     CancelToken, Failure, Kind,
-    args::BenchArgs,
+    args::{BenchArgs, Benchmark},
     crash,
     devices::{adapters, resolve},
     interrupt,
 };
 
-/// Measures the operations the flags name and prints a line for each as it ends.
+/// Measures what the flags name and prints a line for each row as it ends.
 pub fn run(args: &BenchArgs, leave: fn()) -> Result<(), Failure> {
     let cancel = CancelToken::default();
     interrupt::install(&cancel, leave)?;
     let target = resolve(args.device, &adapters())?;
-    let options = Options { device: target.open(), only: args.only.clone(), seconds: args.seconds };
-    let device = target.describe();
-    let mut written = print_heading(args, &device);
+    let device = target.open();
+    let mut written = print_heading(args, &target.describe());
+    let mut go_on = |line: Result<(), Failure>| {
+        written = std::mem::replace(&mut written, Ok(())).and(line);
+        let go_on = written.is_ok() && !cancel.is_cancelled();
+        if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
     let told = crash::guard(|| {
-        Ok(measure(&options, |line| {
-            written = std::mem::replace(&mut written, Ok(())).and_then(|()| tell(args, &line));
-            let go_on = written.is_ok() && !cancel.is_cancelled();
-            if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        }))
+        Ok(match args.what {
+            Benchmark::Kernels => {
+                let options = Options { device, only: args.only.clone(), seconds: args.seconds };
+                measure(&options, |line| go_on(tell(args, &line)))
+            }
+            Benchmark::Quant => quant::run(&device, |row| go_on(tell_quant(args, &row))),
+        })
     })?;
     written?;
     if told.is_break() {
@@ -35,6 +44,22 @@ pub fn run(args: &BenchArgs, leave: fn()) -> Result<(), Failure> {
     } else {
         Ok(())
     }
+}
+
+fn tell_quant(args: &BenchArgs, row: &quant::Row) -> Result<(), Failure> {
+    if args.json {
+        return print_line(row);
+    }
+    print(&format!(
+        "{:5} {:6.2} GB ({:2.0} % saved), quantized in {:5.1} s, error {:.1e}, {:6.2} s a pass over {} tokens",
+        row.weights,
+        row.bytes as f64 / 1e9,
+        row.saving * 100.0,
+        row.quantize_seconds,
+        row.error,
+        row.forward_seconds,
+        row.tokens,
+    ))
 }
 
 fn print_heading(args: &BenchArgs, device: &str) -> Result<(), Failure> {
