@@ -43,7 +43,10 @@ pub fn run(device: &Device, mut tell: impl FnMut(Row) -> ControlFlow<()>) -> Con
     for quant in [None, Some(Quant::Int8), Some(Quant::Nf4)] {
         let mut model = model.clone();
         let start = Instant::now();
-        let held = quant.map_or_else(|| in_floats(&mut model), |quant| quantize(&mut model, quant, device));
+        let held = match quant {
+            Some(quant) => quantize(&mut model, quant, device),
+            None => in_floats(&mut model),
+        };
         let quantize_seconds = quant.map_or(0.0, |_| start.elapsed().as_secs_f64());
         let error = relative_l2(&input.flow(&model), &exact);
         let mut seconds = time(RUNS, || drop(input.flow(&model)));
