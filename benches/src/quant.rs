@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, time::Instant};
 
-use burn::prelude::*;
+use burn::{prelude::*, tensor::DType};
 use serde::Serialize;
 use wan_import::Quant;
 use wan_model::{Conditions, LargeLinears, WanConfig, WanTransformer};
@@ -84,7 +84,9 @@ fn quantize(model: &mut WanTransformer, quant: Quant, device: &Device) -> Held {
         let [n, k] = linear.shape();
         let values =
             linear.weight().map(|weight| weight.into_data().try_into_vec::<f32>().unwrap_or_default());
-        if let Some(Ok(matrix)) = values.map(|values| quant.quantize(&values, [n, k], device)) {
+        if let Some(Ok(matrix)) =
+            values.map(|values| quant.quantize(&values, [n, k], device.supports_dtype(DType::F16), device))
+        {
             held.values += n * k;
             held.bytes += matrix.bytes();
             linear.quantize(matrix, linear.dtype());

@@ -27,6 +27,8 @@ pub struct DtypePolicy {
     pub matmul: FloatDType,
     /// In how many bits the large linear layers are held instead, where they are not quantized already.
     pub quant: Option<Quant>,
+    /// Whether quantized layers have scales in f16, which the device they are for must have.
+    pub half_scales: bool,
 }
 
 impl DtypePolicy {
@@ -35,7 +37,7 @@ impl DtypePolicy {
 
     /// Nothing quantized.
     pub const fn float(matmul: FloatDType) -> Self {
-        Self { matmul, quant: None }
+        Self { matmul, quant: None, half_scales: false }
     }
 
     fn dtype(&self, place: &Place, path: &str, keys: &KeyTable) -> FloatDType {

@@ -34,7 +34,7 @@ pub(crate) fn matrix(
     let fault = |fault: convert::Fault| fault.of(source.path(), key, quant.name());
     let values = convert::values(&info.dtype, &bytes).map_err(fault)?;
     bytes.release();
-    let matrix = quant.quantize(&values, [n, k], device);
+    let matrix = quant.quantize(&values, [n, k], policy.half_scales, device);
     Ok(Some(matrix.map_err(|error| ImportError::config(source.path(), format!("{key}: {error}")))?))
 }
 
@@ -64,6 +64,7 @@ impl Quant {
         self,
         values: &[f32],
         [n, k]: [usize; 2],
+        half_scales: bool,
         device: &Device,
     ) -> Result<QuantizedMatrix, wan_kernels::KernelError> {
         Ok(match self {
@@ -71,7 +72,7 @@ impl Quant {
                 let mut weight = quantize_int8(values, n, k, INT8_BLOCK)?;
                 weight.scales.iter_mut().for_each(|scale| *scale = f16::from_f32(*scale).to_f32());
                 // The same values everywhere: not every device has f16.
-                weight.on(if device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 }, device)
+                weight.on(if half_scales { DType::F16 } else { DType::F32 }, device)
             }
             Self::Nf4 => {
                 let weight = quantize_nf4(values, n, k)?;

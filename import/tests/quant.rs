@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use burn::prelude::*;
+use burn::{prelude::*, tensor::DType};
 use support::{Shapes, presets};
 use testkit::{devices, normal, relative_l2, tensor};
 use wan_import::{Component, DtypePolicy, Fingerprint, Naming, Quant, TensorBytes, TensorInfo, TensorSource};
@@ -67,6 +67,11 @@ fn quantized(quant: Quant) -> DtypePolicy {
     DtypePolicy { quant: Some(quant), ..DtypePolicy::F32 }
 }
 
+/// With scales in f16, where the device has that.
+fn with_half_scales(policy: DtypePolicy, device: &Device) -> DtypePolicy {
+    DtypePolicy { half_scales: device.supports_dtype(DType::F16), ..policy }
+}
+
 fn camera(model: &WanTransformer, device: &Device, kept: usize) -> CameraContext {
     model.embed_camera(tensor::<3>(3, [1, 6, 6 * 256], device), kept).unwrap()
 }
@@ -88,7 +93,8 @@ fn fewer_bits_move_the_flow_a_little() {
         let error = relative_l2(&reference, &exact);
         assert!((least..most).contains(&error), "{quant:?}: {error:.2e}");
         for device in devices().iter().filter(|device| device.name != "cpu") {
-            let found = flow(&load(&quantized(quant), &device.device), &device.device);
+            let policy = with_half_scales(quantized(quant), &device.device);
+            let found = flow(&load(&policy, &device.device), &device.device);
             let error = relative_l2(&found, &reference);
             assert!(error < 1e-4, "{quant:?} on {}: {error:.2e}", device.name);
         }
@@ -115,6 +121,7 @@ fn every_large_layer_is_quantized_and_no_other() {
 fn streamed_blocks_give_the_same_bits() {
     for device in &devices() {
         for policy in [DtypePolicy::F32, quantized(Quant::Nf4), quantized(Quant::Int8)] {
+            let policy = with_half_scales(policy, &device.device);
             let resident = load(&policy, &device.device);
             let streamed = load(&policy, &Device::flex()).with_blocks_streamed_to(&device.device);
             let same = flow(&resident, &device.device) == flow(&streamed, &device.device);

@@ -136,7 +136,8 @@ impl Engine<'_> {
         told: &Told,
         high: bool,
     ) -> Result<Expert, PipelineError> {
-        let policy = DtypePolicy { matmul: self.dtype, quant: self.quant };
+        let half_scales = self.device.supports_dtype(DType::F16);
+        let policy = DtypePolicy { quant: self.quant, half_scales, ..DtypePolicy::float(self.dtype) };
         let transformer = if self.stream_blocks {
             checkpoint.load_expert(high, &policy, &Device::flex())?.with_blocks_streamed_to(&self.device)
         } else {
