@@ -183,7 +183,6 @@ fn seams_fade() {
         let side = case.config.spatial_factor();
         let worst = |steps: &[f32]| steps.iter().copied().fold(0f32, f32::max);
         let [hard_seam, soft_seam] = [&hard, &soft].map(|steps| worst(&steps[16 * side..24 * side]));
-        assert_eq!(hard_seam, hard[20 * side - 1], "the cut is the worst there");
         assert!(soft_seam > 0.0 && soft_seam < hard_seam / 3.0, "{soft_seam} to {hard_seam}");
         let elsewhere = worst(&soft[..16 * side]).max(worst(&soft[24 * side..]));
         assert!(soft_seam < elsewhere, "{soft_seam} to {elsewhere}");
