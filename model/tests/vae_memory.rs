@@ -6,10 +6,10 @@ use testkit::{Golden, relative_l2, tensor};
 use wan_model::{Tiling, VaeConfig, VaeDecoder, VaeEncoder, VaeMemory};
 
 /// One frame and the fewest rows at a time.
-const SMALLEST: VaeMemory = VaeMemory { piece_bytes: 1, half_histories: false, tiling: None };
+const SMALLEST: VaeMemory = VaeMemory { piece_bytes: 1, half: false, tiling: None };
 
-/// Rounding to f16 is 2^-12 of each value on average, some tens of convolutions deep, each of which averages it.
-const HALF: f64 = 1e-3;
+/// Rounding weights and what they meet to f16 errs by up to 2^-12 of each value, some tens of convolutions deep.
+const HALF: f64 = 3e-3;
 
 struct Case {
     golden: Golden,
@@ -99,8 +99,8 @@ fn strips_of_rows_give_the_same_video() {
 }
 
 #[test]
-fn histories_in_half_precision_change_little() {
-    let (device, half) = (Device::flex(), VaeMemory { half_histories: true, ..SMALLEST });
+fn half_precision_changes_little() {
+    let (device, half) = (Device::flex(), VaeMemory { half: true, ..SMALLEST });
     for case in Case::both() {
         let latents = tensor(3, [1, case.config.z_dim, 3, 6, 5], &device);
         let [exact, rounded] =

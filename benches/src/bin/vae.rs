@@ -25,7 +25,7 @@ fn main() {
     let encode: String = argument("--encode", String::new());
     let memory = VaeMemory {
         piece_bytes: argument("--piece", VaeMemory::default().piece_bytes >> 20) << 20,
-        half_histories: argument("--half", 0) == 1,
+        half: argument("--half", 0) == 1,
         tiling: None,
     };
     let config = VaeConfig::wan_2_1();

@@ -6,7 +6,7 @@ use burn::{
 };
 use wan_kernels::{Conv3dOptions, conv3d, conv3d_after};
 
-use super::feature_cache::FeatureCache;
+use super::{feature_cache::FeatureCache, memory::summed};
 use crate::param::param;
 
 /// A convolution of stride one whose output frame sees its own input frame and the ones before it.
@@ -40,7 +40,7 @@ impl CausalConv3d {
 
     /// `[1, c_in, t, h, w]` to `[1, c_out, t, h, w]`, with the frames of `history` before `x`.
     pub fn forward_after(&self, x: Tensor<5>, history: Vec<Tensor<5>>) -> Tensor<5> {
-        let weight = self.weight.val();
+        let weight = summed(&self.weight);
         let [_, _, k_t, k_h, k_w] = weight.dims();
         let padding = [(k_t - 1, 0), (k_h / 2, k_h / 2), (k_w / 2, k_w / 2)];
         let options = Conv3dOptions { padding, ..Default::default() };
@@ -50,7 +50,7 @@ impl CausalConv3d {
     /// As [`Self::forward`], for far fewer outputs than inputs: one frame's products with every tap of time are made
     /// together, and those, not the frames, are what is remembered.
     pub fn forward_by_taps(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
-        let weight = self.weight.val();
+        let weight = summed(&self.weight);
         let [outputs, inputs, k_t, k_h, k_w] = weight.dims();
         let (context, frames) = (k_t - 1, x.dims()[2]);
         let weight = weight.permute([2, 0, 1, 3, 4]).reshape([k_t * outputs, inputs, 1, k_h, k_w]);
@@ -74,6 +74,6 @@ impl CausalConv3d {
     pub fn forward_strided(&self, x: Tensor<5>, history: Vec<Tensor<5>>) -> Tensor<5> {
         let context = history.iter().map(|frames| frames.dims()[2]).sum();
         let options = Conv3dOptions { stride: [2, 1, 1], padding: [(context, 0), (0, 0), (0, 0)] };
-        conv3d_after(x, self.weight.val(), Some(self.bias.val()), history, options)
+        conv3d_after(x, summed(&self.weight), Some(self.bias.val()), history, options)
     }
 }

@@ -67,9 +67,9 @@ impl VaeDecoder {
         }
     }
 
-    /// The same decoder within other bounds of memory.
+    /// The same decoder, already loaded, within other bounds of memory.
     pub fn with_memory(self, memory: VaeMemory) -> Self {
-        Self { memory, ..self }
+        Self { memory, ..memory.stored(self) }
     }
 
     /// Decodes one latent frame at a time. Between frames only the last two inputs of each convolution are

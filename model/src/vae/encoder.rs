@@ -77,9 +77,9 @@ impl VaeEncoder {
         }
     }
 
-    /// The same encoder within other bounds of memory.
+    /// The same encoder, already loaded, within other bounds of memory.
     pub fn with_memory(self, memory: VaeMemory) -> Self {
-        Self { memory, ..self }
+        Self { memory, ..memory.stored(self) }
     }
 
     /// Encodes a video one latent frame at a time. Frames at the end that do not fill a latent frame are

@@ -12,7 +12,7 @@ use burn::{
 };
 use wan_kernels::{Conv3dOptions, conv3d};
 
-use super::{VaeMemory, causal_conv::CausalConv3d, feature_cache::FeatureCache};
+use super::{VaeMemory, causal_conv::CausalConv3d, feature_cache::FeatureCache, memory::summed};
 use crate::param::param;
 
 /// Rows of input that a strip of doubled rows is a multiple of.
@@ -171,6 +171,6 @@ impl Conv2d {
 
     /// `[1, c_in, t, h, w]` to `[1, c_out, t, h', w']`.
     fn forward(&self, x: Tensor<5>, options: Conv3dOptions) -> Tensor<5> {
-        conv3d(x, self.weight.val().unsqueeze_dim(2), Some(self.bias.val()), None, options)
+        conv3d(x, summed(&self.weight).unsqueeze_dim(2), Some(self.bias.val()), None, options)
     }
 }
