@@ -59,7 +59,7 @@ fn spans(size: usize, tile: usize, overlap: usize, scale: usize) -> Vec<Span> {
     let tile = tile.clamp(1, size.max(1));
     let step = tile - overlap.min(tile - 1);
     let gaps = (size.max(1) - tile).div_ceil(step);
-    let start = |n: usize| if gaps == 0 { 0 } else { n * (size - tile) / gaps };
+    let start = |n: usize| (n * (size - tile)).checked_div(gaps).unwrap_or(0);
     // Rises over what is shared with the tile before, and falls over what is shared with the next.
     let share = |n: usize, pixel: usize| {
         let (first, end) = (start(n) * scale, (start(n) + tile) * scale);
