@@ -29,7 +29,7 @@ pub mod verify;
 pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
 pub use channel_norm::channel_norm;
-pub use conv3d::{Conv3dOptions, conv3d};
+pub use conv3d::{Conv3dOptions, conv3d, conv3d_after};
 pub use dispatch::{Fallback, Mode, Needs, Operation, Road, fall_back, fallbacks, refuse, road, road_for};
 pub use error::KernelError;
 pub use gate_residual::gate_residual;

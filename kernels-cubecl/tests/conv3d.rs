@@ -3,7 +3,7 @@
 
 use burn::{prelude::*, tensor::DType};
 use testkit::{Tolerance, assert_close, tensor};
-use wan_kernels::{Conv3dOptions, conv3d, reference};
+use wan_kernels::{Conv3dOptions, conv3d, conv3d_after, reference};
 
 const SAME: [(usize, usize); 3] = [(2, 0), (1, 1), (1, 1)];
 
@@ -230,6 +230,60 @@ fn the_twin_takes_f16() {
         let shape = expected.dims();
         assert_close("f16", y, (&shape, &values(expected)), TWIN_F16);
     }
+}
+
+#[test]
+fn a_history_in_pieces_is_one_history() {
+    for device in testkit::devices() {
+        for kernel in [[3, 3, 3], [3, 1, 1]] {
+            let padding = if kernel == [3; 3] { SAME } else { BACK };
+            let w_dims = [13, 18, kernel[0], kernel[1], kernel[2]];
+            let arguments = Arguments::new([1, 18, 2, 27, 29], w_dims, 2, &device.device);
+            let Arguments { x, weight, bias, history: Some(history) } = arguments else {
+                panic!("two frames")
+            };
+            let conv = |pieces| {
+                values(conv3d_after(x.clone(), weight.clone(), Some(bias.clone()), pieces, padded(padding)))
+            };
+            let pieces = [0, 1].map(|frame| history.clone().slice_dim(2, frame..frame + 1));
+            let whole = conv(vec![history.clone()]);
+            assert!(conv(pieces.to_vec()) == whole, "{} {kernel:?}", device.name);
+            assert!(conv(pieces[1..].to_vec()) != whole, "{} {kernel:?}", device.name);
+        }
+    }
+}
+
+/// Storage alone: values that f16 holds exactly give the same result from both dtypes.
+#[test]
+fn frames_in_f16_are_taken_beside_weights_in_f32() {
+    for device in [testkit::reference_device(), Device::flex()] {
+        for (h, w) in [(5, 6), (27, 29)] {
+            let arguments = Arguments::new([1, 18, 2, h, w], [13, 18, 3, 3, 3], 2, &device);
+            let Arguments { x, weight, bias, history: Some(history) } = arguments else {
+                panic!("two frames")
+            };
+            let conv =
+                |x, history| conv3d_after(x, weight.clone(), Some(bias.clone()), vec![history], padded(SAME));
+            let coarse = |t: Tensor<5>| t.mul_scalar(64.0).round().div_scalar(64.0);
+            let (x, history) = (coarse(x), coarse(history));
+            let expected = conv(x.clone(), history.clone());
+            if !device.supports_dtype(DType::F16) {
+                continue;
+            }
+            let y = conv(x.cast(DType::F16), history.cast(DType::F16));
+            assert_eq!(y.dtype(), DType::F32);
+            assert!(values(y) == values(expected), "{h}x{w}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "conv3d: ")]
+fn pieces_of_different_sizes_are_refused() {
+    let device = Device::flex();
+    let Arguments { x, weight, .. } = Arguments::new([1, 2, 1, 3, 3], [2, 2, 3, 3, 3], 0, &device);
+    let pieces = vec![tensor(1, [1, 2, 1, 3, 3], &device), tensor(1, [1, 2, 1, 3, 4], &device)];
+    conv3d_after(x, weight, None, pieces, padded(SAME));
 }
 
 #[test]

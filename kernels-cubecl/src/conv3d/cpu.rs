@@ -19,50 +19,56 @@ mod winograd;
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor, ops::FloatTensorOps},
-    tensor::FloatDType,
+    tensor::{DType, FloatDType},
 };
+use half::f16;
 
 use self::{
     geometry::Geometry,
-    problem::{Problem, Video},
+    problem::{Pixels, Problem, Video},
 };
 use super::{Conv3dOptions, shape::ConvShape};
 use crate::host::{dense, elements, new_values, tensor};
 
-/// See [`crate::conv3d`].
+/// See [`crate::conv3d_after`].
 pub(super) fn conv3d(
     x: FlexTensor,
     weight: FlexTensor,
     bias: Option<FlexTensor>,
-    history: Option<FlexTensor>,
+    history: Vec<FlexTensor>,
     options: Conv3dOptions,
 ) -> FlexTensor {
-    let dtype = x.dtype();
-    let (x, history) = (with_dense_planes(x), history.map(with_dense_planes));
+    let dtype = weight.dtype();
     let (weight, bias) = (dense(weight), bias.map(dense));
     let bias_dims = bias.as_ref().map(|bias| bias.shape().dims());
-    let past = history.as_ref().map(|h| h.shape().dims());
-    let shape = ConvShape::new(x.shape().dims(), weight.shape().dims(), bias_dims, past, options)
+    let shape = ConvShape::new(x.shape().dims(), weight.shape().dims(), bias_dims, past(&history), options)
         .unwrap_or_else(|error| panic!("{error}"));
     let shape = Geometry::new(shape, options);
-    let problem = Problem {
-        shape,
-        x: video(&x),
-        history: history.as_ref().map(video),
-        weight: elements(&weight),
-        bias: bias.as_ref().map(elements),
-    };
+    let minimal = winograd::suits(&shape);
+    let x = readable(x, minimal);
+    let history: Vec<_> = history.into_iter().map(|frames| readable(frames, minimal)).collect();
+    let history: Vec<_> = history.iter().map(video).collect();
+    let (weight, bias) = (elements(&weight), bias.as_ref().map(elements));
+    let problem = Problem { shape, x: video(&x), history: &history, weight, bias };
     let output = shape.output();
-    let values = new_values(output.iter().product(), |out| match winograd::suits(&shape) {
+    let values = new_values(output.iter().product(), |out| match minimal {
         true => winograd::convolve(&problem, out),
         false => direct::convolve(&problem, out),
     });
     tensor(values, output.to_vec(), dtype)
 }
 
-/// `x` in f32, itself if its rows follow each other within a frame, else a copy.
-fn with_dense_planes(x: FlexTensor) -> FlexTensor {
-    let x = Flex::float_cast(x, FloatDType::F32);
+/// The shape of all pieces in one.
+fn past(history: &[FlexTensor]) -> Option<[usize; 5]> {
+    let dims: Vec<[usize; 5]> = history.iter().map(|frames| frames.shape().dims()).collect();
+    let [b, c, _, h, w] = *dims.first()?;
+    Some([b, c, dims.iter().map(|dims| dims[2]).sum(), h, w])
+}
+
+/// `x` itself if its rows follow each other within a frame, else a copy; in f32 unless it is f16 and the form can read
+/// that (`half`).
+fn readable(x: FlexTensor, half: bool) -> FlexTensor {
+    let x = if half && x.dtype() == DType::F16 { x } else { Flex::float_cast(x, FloatDType::F32) };
     let strides = x.layout().strides();
     let rows = x.layout().shape()[4] as isize;
     if strides[3..] == [rows, 1] && strides.iter().all(|&s| s >= 0) { x } else { x.to_contiguous() }
@@ -70,11 +76,11 @@ fn with_dense_planes(x: FlexTensor) -> FlexTensor {
 
 fn video(x: &FlexTensor) -> Video<'_> {
     let layout = x.layout();
-    let [.., height, width] = layout.shape().dims::<5>();
+    let [.., frames, height, width] = layout.shape().dims::<5>();
     let at = |dim: usize| layout.strides()[dim].unsigned_abs();
-    Video {
-        data: &x.storage::<f32>()[layout.start_offset()..],
-        strides: [at(0), at(1), at(2)],
-        plane: height * width,
-    }
+    let pixels = match x.dtype() {
+        DType::F16 => Pixels::F16(&x.storage::<f16>()[layout.start_offset()..]),
+        _ => Pixels::F32(&x.storage::<f32>()[layout.start_offset()..]),
+    };
+    Video { pixels, strides: [at(0), at(1), at(2)], frames, plane: height * width }
 }

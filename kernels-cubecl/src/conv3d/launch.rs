@@ -1,8 +1,8 @@
 //! From tensors to a kernel, or to the twin.
 
 use burn::{
-    backend::{Backend, ExtensionType, Flex, backend_extension, tensor::FloatTensor},
-    tensor::Device,
+    backend::{Backend, Dispatch, ExtensionType, Flex, backend_extension, tensor::FloatTensor},
+    tensor::{Device, Tensor},
 };
 use burn_cubecl::CubeBackend;
 
@@ -54,6 +54,27 @@ impl<B: Backend> Maybe<B> {
     }
 }
 
+/// The frames before a chunk, the oldest first: backend extensions do not map lists.
+#[derive(ExtensionType)]
+#[extension_type(fusion: cfg(feature = "fusion"))]
+pub enum Past<B: Backend> {
+    None,
+    One(FloatTensor<B>),
+    Two(FloatTensor<B>, FloatTensor<B>),
+}
+
+impl Past<Dispatch> {
+    /// Of at most two pieces.
+    pub fn of(pieces: Vec<Tensor<5>>) -> Self {
+        let mut pieces = pieces.into_iter().map(Tensor::into_dispatch);
+        match (pieces.next(), pieces.next()) {
+            (None, _) => Self::None,
+            (Some(only), None) => Self::One(only),
+            (Some(older), Some(newer)) => Self::Two(older, newer),
+        }
+    }
+}
+
 /// See [`crate::conv3d`].
 #[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Conv3d: Backend {
@@ -65,7 +86,7 @@ pub trait Conv3d: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         #[extension_type] bias: Maybe<Self>,
-        #[extension_type] history: Maybe<Self>,
+        #[extension_type] history: Past<Self>,
         options: Conv3dOptions,
     ) -> FloatTensor<Self>;
 }
@@ -75,10 +96,15 @@ impl Conv3d for Flex {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: Maybe<Self>,
-        history: Maybe<Self>,
+        history: Past<Self>,
         options: Conv3dOptions,
     ) -> FloatTensor<Self> {
-        cpu::conv3d(x, weight, bias.into_option(), history.into_option(), options)
+        let history = match history {
+            Past::None => vec![],
+            Past::One(frames) => vec![frames],
+            Past::Two(older, newer) => vec![older, newer],
+        };
+        cpu::conv3d(x, weight, bias.into_option(), history, options)
     }
 }
 
@@ -87,10 +113,15 @@ impl Conv3d for CubeBackend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: Maybe<Self>,
-        history: Maybe<Self>,
+        history: Past<Self>,
         options: Conv3dOptions,
     ) -> FloatTensor<Self> {
-        Call::new(x, weight, bias.into_option(), history.into_option(), options).run()
+        let history = match history {
+            Past::None => None,
+            Past::One(frames) => Some(frames),
+            Past::Two(..) => unreachable!("pieces are joined before the dispatch"),
+        };
+        Call::new(x, weight, bias.into_option(), history, options).run()
     }
 }
 

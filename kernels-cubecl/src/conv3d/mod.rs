@@ -17,9 +17,9 @@ mod shape;
 
 use burn::{backend::Dispatch, prelude::*, tensor::DType};
 
-use crate::{KernelError, Road, dispatch::road_for, fall_back};
+use crate::{DeviceCaps, DeviceKind, KernelError, Road, dispatch::road_for, fall_back};
 pub(crate) use launch::OPERATION;
-use launch::{Conv3d, Maybe};
+use launch::{Conv3d, Maybe, Past};
 use shape::ConvShape;
 
 /// Stride and zero padding `(before, after)` over time, height and width.
@@ -62,24 +62,66 @@ pub fn conv3d(
     history: Option<Tensor<5>>,
     options: Conv3dOptions,
 ) -> Tensor<5> {
-    let shape = ConvShape::new(
-        x.dims(),
-        weight.dims(),
-        bias.as_ref().map(Tensor::dims),
-        history.as_ref().map(Tensor::dims),
-        options,
-    )
-    .unwrap_or_else(|error| panic!("{error}"));
-    match chosen(shape, options, &x, &weight, bias.as_ref(), history.as_ref()) {
-        Road::Custom => Tensor::from_dispatch(Dispatch::history_conv3d(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            Maybe::from(bias.map(Tensor::into_dispatch)),
-            Maybe::from(history.map(Tensor::into_dispatch)),
-            options,
-        )),
+    conv3d_after(x, weight, bias, history.into_iter().collect(), options)
+}
+
+/// [`conv3d`] after consecutive pieces of history, the oldest first. The twin on burn-flex reads up to two of them
+/// where they lie; elsewhere they are joined first.
+///
+/// `x` and `history` may be stored in another dtype than `weight`: sums and result are those of `weight`. The twin's
+/// Winograd form reads f16 where it lies; everything else is cast first.
+///
+/// # Shapes
+/// - `history`: `[b, c_in, n, h, w]` each, `padding[0].0` frames at most; all others as in [`conv3d`]
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn conv3d_after(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    history: Vec<Tensor<5>>,
+    options: Conv3dOptions,
+) -> Tensor<5> {
+    let past = joined(&history);
+    let shape = ConvShape::new(x.dims(), weight.dims(), bias.as_ref().map(Tensor::dims), past, options)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let road = chosen(shape, options, &x, &weight, bias.as_ref());
+    let in_place = road == Road::Custom && DeviceCaps::of(&x.device()).kind == DeviceKind::Flex;
+    if in_place && history.len() <= 2 {
+        return launched(x, weight, bias, Past::of(history), options);
+    }
+    let (x, history) = (x.cast(weight.dtype()), one_piece(history, weight.dtype()));
+    match road {
+        Road::Custom => launched(x, weight, bias, Past::of(Vec::from_iter(history)), options),
         _ => composed(x, weight, bias, history, options),
     }
+}
+
+fn launched(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    history: Past<Dispatch>,
+    options: Conv3dOptions,
+) -> Tensor<5> {
+    let bias = Maybe::from(bias.map(Tensor::into_dispatch));
+    let y = Dispatch::history_conv3d(x.into_dispatch(), weight.into_dispatch(), bias, history, options);
+    Tensor::from_dispatch(y)
+}
+
+/// The shape of all pieces in one; that of a piece that does not fit the others if there is one.
+fn joined(history: &[Tensor<5>]) -> Option<[usize; 5]> {
+    let dims: Vec<[usize; 5]> = history.iter().map(Tensor::dims).collect();
+    let others = |d: &[usize; 5]| [d[0], d[1], d[3], d[4]];
+    let first = dims.first()?;
+    let [b, c, _, h, w] = *dims.iter().find(|d| others(d) != others(first)).unwrap_or(first);
+    Some([b, c, dims.iter().map(|d| d[2]).sum(), h, w])
+}
+
+fn one_piece(history: Vec<Tensor<5>>, dtype: DType) -> Option<Tensor<5>> {
+    let mut pieces: Vec<_> = history.into_iter().map(|piece| piece.cast(dtype)).collect();
+    if pieces.len() > 1 { Some(Tensor::cat(pieces, 2)) } else { pieces.pop() }
 }
 
 fn chosen(
@@ -88,13 +130,13 @@ fn chosen(
     x: &Tensor<5>,
     weight: &Tensor<5>,
     bias: Option<&Tensor<1>>,
-    history: Option<&Tensor<5>>,
 ) -> Road {
     let device = x.device();
-    match road_for(&OPERATION, &device, &[x.dtype()], shape.smallest()) {
+    match road_for(&OPERATION, &device, &[weight.dtype()], shape.smallest()) {
         Road::Custom => {
-            let others = [Some(weight.dtype()), bias.map(Tensor::dtype), history.map(Tensor::dtype)];
-            let taken = one_dtype(x.dtype(), &others).and_then(|()| launch::fits(shape, options, &device));
+            let others = [bias.map(Tensor::dtype)];
+            let taken =
+                one_dtype(weight.dtype(), &others).and_then(|()| launch::fits(shape, options, &device));
             taken.map_or_else(|cause| fall_back(&OPERATION, &device, &cause), |()| Road::Custom)
         }
         other => other,

@@ -56,11 +56,10 @@ impl ResidualBlock {
     pub fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
         let y = self.conv1.forward(self.norm1.forward_silu(x.clone()), cache);
         let y = self.conv2.forward(self.norm2.forward_silu(y), cache);
-        let shortcut = match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x, cache),
-            None => x,
-        };
-        y + shortcut
+        match &self.shortcut {
+            Some(shortcut) => y + shortcut.forward(x, cache),
+            None => y + x,
+        }
     }
 }
 

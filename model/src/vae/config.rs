@@ -151,6 +151,18 @@ impl VaeConfig {
         settled + blocks + middle + CONV_MEMORY
     }
 
+    /// Bytes of the largest tensor of either network on frames of `[rows, columns]` latent pixels, worked on one by one:
+    /// the two frames that a convolution of the widest stage looks back at.
+    pub fn largest_tensor_bytes(&self, [rows, columns]: [usize; 2]) -> u64 {
+        let widest = |stages: &mut dyn Iterator<Item = Stage>| {
+            let sides = stages.enumerate().map(|(n, stage)| stage.inputs.max(stage.outputs) << (2 * n));
+            sides.max().unwrap_or(0)
+        };
+        let decoder = widest(&mut self.decoder_stages().into_iter());
+        let elements = widest(&mut self.encoder_stages().into_iter().rev()).max(decoder) * rows * columns;
+        (CONV_MEMORY * elements * size_of::<f32>()) as u64
+    }
+
     /// Whether the parts fit together.
     pub fn validate(&self) -> Result<(), VaeConfigError> {
         let counts = [

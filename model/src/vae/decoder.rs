@@ -8,11 +8,13 @@ use super::{
     causal_conv::CausalConv3d,
     config::Stage,
     feature_cache::FeatureCache,
-    layer::Layer,
+    layer::{Layer, residual_blocks},
+    memory::{VaeMemory, pieces},
     patch::unpatchify,
     resample::Upsample,
     shortcut::DuplicateUp,
     statistics::Statistics,
+    tiling::Tiles,
 };
 
 /// The decoder: from latents in the diffusion model's scale to frames in `[-1, 1]`. All work is f32.
@@ -33,7 +35,11 @@ pub struct VaeDecoder {
     #[module(skip)]
     patch_size: usize,
     #[module(skip)]
+    spatial_factor: usize,
+    #[module(skip)]
     statistics: Statistics,
+    #[module(skip)]
+    memory: VaeMemory,
 }
 
 impl VaeDecoder {
@@ -55,12 +61,19 @@ impl VaeDecoder {
             shortcuts: shortcuts.collect(),
             stage_layers: config.num_res_blocks + 2,
             patch_size: config.patch_size,
+            spatial_factor: config.spatial_factor(),
             statistics: Statistics::new(config),
+            memory: VaeMemory::default(),
         }
     }
 
+    /// The same decoder, already loaded, within other bounds of memory.
+    pub fn with_memory(self, memory: VaeMemory) -> Self {
+        Self { memory, ..memory.stored(self) }
+    }
+
     /// Decodes one latent frame at a time. Between frames only the last two inputs of each convolution are
-    /// kept.
+    /// kept. Where frames are large, the frames a latent frame becomes pass one after the other through the layers.
     ///
     /// # Shapes
     /// - `latents`: `[1, z, t, h, w]`
@@ -68,7 +81,9 @@ impl VaeDecoder {
     ///   [temporal factor](VaeConfig::temporal_factor) for every other
     pub fn stream(&self, latents: Tensor<5>) -> DecodeStream<'_> {
         let latents = self.prepare(latents);
-        DecodeStream { decoder: self, latents, frame: 0, cache: FeatureCache::default() }
+        let [.., rows, columns] = latents.dims();
+        let tiles = self.memory.tiles([rows, columns], [1, self.spatial_factor], &latents.device());
+        DecodeStream { decoder: self, latents, frame: 0, tiles }
     }
 
     /// Decodes all latent frames at once: the definition that [`Self::stream`] must agree with, in memory
@@ -81,33 +96,49 @@ impl VaeDecoder {
     }
 
     fn prepare(&self, latents: Tensor<5>) -> Tensor<5> {
-        self.post_quant_conv.forward_after(self.statistics.denormalise(latents), None)
+        self.post_quant_conv.forward_after(self.statistics.denormalise(latents), vec![])
     }
 
     fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
-        cache.rewind();
+        cache.resume(0);
         let x = self.mid.forward(self.conv_in.forward(x, cache), cache);
-        let stages = self.up.chunks(self.stage_layers).zip(&self.shortcuts);
-        let x = stages.fold(x, |x, (layers, shortcut)| stage(layers, shortcut.as_ref(), x, cache));
-        let x = self.conv_out.forward(self.norm_out.forward_silu(x), cache);
-        unpatchify(x, self.patch_size).clamp(-1.0, 1.0)
+        let mut frames = Vec::new();
+        self.stages_from(0, x, cache, &mut frames);
+        Tensor::cat(frames, 2)
     }
-}
 
-fn stage(
-    layers: &[Layer<Upsample>],
-    shortcut: Option<&DuplicateUp>,
-    x: Tensor<5>,
-    cache: &mut FeatureCache,
-) -> Tensor<5> {
-    let input = shortcut.map(|shortcut| (shortcut, x.clone()));
-    let x = layers.iter().fold(x, |x, layer| match layer {
-        Layer::Residual(block) => block.forward(x, cache),
-        Layer::Resample(upsample) => upsample.forward(x, cache),
-    });
-    match input {
-        Some((shortcut, input)) => x + shortcut.forward(input, cache),
-        None => x,
+    /// What becomes of `x` in stage `index` and all after it, appended to `frames`. Each piece of a stage's result passes
+    /// through all later layers before the next is made.
+    fn stages_from(&self, index: usize, x: Tensor<5>, cache: &mut FeatureCache, frames: &mut Vec<Tensor<5>>) {
+        let Some(layers) = self.up.chunks(self.stage_layers).nth(index) else {
+            frames.push(self.head(x, cache));
+            return;
+        };
+        let shortcut = self.shortcuts[index].as_ref().map(|shortcut| (shortcut, x.clone()));
+        let x = residual_blocks(layers, x, cache);
+        let Some(upsample) = layers.iter().find_map(Layer::resample) else {
+            return self.stages_from(index + 1, x, cache, frames);
+        };
+        let first = shortcut.is_some() && !std::mem::replace(&mut cache.slot().started, true);
+        let x = upsample.double_time(x, cache);
+        let at_once = self.memory.at_once(upsample.frame_elements(x.dims()));
+        let (place, mut start) = (cache.place(), 0);
+        for x in pieces(x, at_once) {
+            let range = start..start + x.dims()[2];
+            start = range.end;
+            let x = upsample.double_pixels(x, &self.memory);
+            let x = match &shortcut {
+                Some((shortcut, input)) => x + shortcut.forward(input, first, range),
+                None => x,
+            };
+            cache.resume(place);
+            self.stages_from(index + 1, x, cache, frames);
+        }
+    }
+
+    fn head(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
+        let x = self.conv_out.forward_by_taps(self.norm_out.forward_silu(x), cache);
+        unpatchify(x, self.patch_size).clamp(-1.0, 1.0)
     }
 }
 
@@ -130,7 +161,7 @@ pub struct DecodeStream<'a> {
     decoder: &'a VaeDecoder,
     latents: Tensor<5>,
     frame: usize,
-    cache: FeatureCache,
+    tiles: Tiles,
 }
 
 impl Iterator for DecodeStream<'_> {
@@ -142,7 +173,7 @@ impl Iterator for DecodeStream<'_> {
         }
         let latent = self.latents.clone().slice_dim(2, self.frame..self.frame + 1);
         self.frame += 1;
-        Some(self.decoder.forward(latent, &mut self.cache))
+        Some(self.tiles.map(latent, |latent, cache| self.decoder.forward(latent, cache)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

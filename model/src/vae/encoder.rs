@@ -8,11 +8,14 @@ use super::{
     causal_conv::CausalConv3d,
     config::Stage,
     feature_cache::FeatureCache,
-    layer::Layer,
+    groups::Groups,
+    layer::{Layer, residual_blocks},
+    memory::{VaeMemory, pieces},
     patch::patchify,
     resample::Downsample,
     shortcut::AverageDown,
     statistics::Statistics,
+    tiling::Tiles,
 };
 
 /// The encoder: from frames in `[-1, 1]` to the mode of the latents in the diffusion model's scale. All work is
@@ -28,26 +31,33 @@ pub struct VaeEncoder {
     /// One entry per stage.
     #[module(skip)]
     shortcuts: Vec<Option<AverageDown>>,
+    /// Channels of each stage.
+    #[module(skip)]
+    widths: Vec<usize>,
     /// Layers per stage, the last one aside, which has no step.
     #[module(skip)]
     stage_layers: usize,
     #[module(skip)]
     patch_size: usize,
     #[module(skip)]
+    spatial_factor: usize,
+    #[module(skip)]
     statistics: Statistics,
     #[module(skip)]
     temporal_factor: usize,
     /// The latent frame from which on constant frames change nothing.
     #[module(skip)]
-    memory: usize,
+    settled: usize,
+    #[module(skip)]
+    memory: VaeMemory,
 }
 
 impl VaeEncoder {
     /// An encoder without memory until loaded; `config` must be [valid](VaeConfig::validate).
     pub fn new(config: &VaeConfig, device: &Device) -> Self {
         let (moments, middle) = (2 * config.z_dim, config.encoder_middle());
-        let shortcuts = config.encoder_stages();
-        let shortcuts = shortcuts.iter().map(|stage| config.residual.then(|| AverageDown::new(stage)));
+        let stages = config.encoder_stages();
+        let shortcuts = stages.iter().map(|stage| config.residual.then(|| AverageDown::new(stage)));
         Self {
             conv_in: CausalConv3d::new(config.frame_channels(), config.base_dim, [3; 3], device),
             down: layers(config, device),
@@ -56,12 +66,20 @@ impl VaeEncoder {
             conv_out: CausalConv3d::new(middle, moments, [3; 3], device),
             quant_conv: CausalConv3d::pointwise(moments, moments, device),
             shortcuts: shortcuts.collect(),
+            widths: stages.iter().map(|stage| stage.inputs.max(stage.outputs)).collect(),
             stage_layers: config.num_res_blocks + 1,
             patch_size: config.patch_size,
+            spatial_factor: config.spatial_factor(),
             statistics: Statistics::new(config),
             temporal_factor: config.temporal_factor(),
-            memory: config.encoder_memory(),
+            settled: config.encoder_memory(),
+            memory: VaeMemory::default(),
         }
+    }
+
+    /// The same encoder, already loaded, within other bounds of memory.
+    pub fn with_memory(self, memory: VaeMemory) -> Self {
+        Self { memory, ..memory.stored(self) }
     }
 
     /// Encodes a video one latent frame at a time. Frames at the end that do not fill a latent frame are
@@ -72,19 +90,11 @@ impl VaeEncoder {
     ///   [spatial factor](VaeConfig::spatial_factor)
     /// - output: `[1, z, t, h, w]`
     pub fn encode(&self, video: Tensor<5>) -> Tensor<5> {
-        let starts = (1..video.dims()[2]).step_by(self.temporal_factor);
-        let ends = std::iter::once(1).chain(starts.clone().map(|start| start + self.temporal_factor));
-        let chunks = std::iter::once(0)
-            .chain(starts)
-            .zip(ends)
-            .filter(|&(_, end)| end <= video.dims()[2])
-            .map(|(start, end)| video.clone().slice_dim(2, start..end));
-        let latents: Vec<_> = self.encode_stream(chunks).collect();
-        Tensor::cat(latents, 2)
+        Tensor::cat(self.encode_stream([video]).collect(), 2)
     }
 
-    /// Encodes chunks of a video as they come: the first of one frame, every other of the
-    /// [temporal factor](VaeConfig::temporal_factor).
+    /// Encodes a video that comes in chunks of any number of frames, a latent frame as soon as its frames are there.
+    /// Frames at the end that do not fill a latent frame are dropped.
     ///
     /// # Shapes
     /// - `chunks`: `[1, 3, n, height, width]` each; items: `[1, z, 1, h, w]`
@@ -92,8 +102,12 @@ impl VaeEncoder {
         &'a self,
         chunks: impl IntoIterator<Item = Tensor<5>, IntoIter: 'a>,
     ) -> impl Iterator<Item = Tensor<5>> + 'a {
-        let mut cache = FeatureCache::default();
-        chunks.into_iter().map(move |chunk| self.forward(chunk, &mut cache))
+        let mut tiles: Option<Tiles> = None;
+        let groups = Groups::new(chunks.into_iter(), self.temporal_factor);
+        groups.map(move |chunk| {
+            let tiles = tiles.get_or_insert_with(|| self.tiles(&chunk));
+            tiles.map(chunk, |chunk, cache| self.forward(chunk, cache))
+        })
     }
 
     /// Encodes a video whose frame 0 is `first`, whose very last frame is `last`, if given, and whose other frames are
@@ -118,15 +132,17 @@ impl VaeEncoder {
             Tensor::cat(before.chain([last]).collect(), 2)
         });
         let middle = grey.repeat_dim(2, self.temporal_factor);
-        let mut cache = FeatureCache::default();
+        let mut tiles = self.tiles(&first);
+        let mut encode =
+            move |chunk: &Tensor<5>| tiles.map(chunk.clone(), |chunk, cache| self.forward(chunk, cache));
         let mut settled: Option<Tensor<5>> = None;
         (0..latent_frames).map(move |frame| match (&end, &settled) {
-            _ if frame == 0 => self.forward(first.clone(), &mut cache),
-            (Some(end), _) if frame + 1 == latent_frames => self.forward(end.clone(), &mut cache),
+            _ if frame == 0 => encode(&first),
+            (Some(end), _) if frame + 1 == latent_frames => encode(end),
             (_, Some(latent)) => latent.clone(),
             _ => {
-                let latent = self.forward(middle.clone(), &mut cache);
-                settled = (frame >= self.memory).then(|| latent.clone());
+                let latent = encode(&middle);
+                settled = (frame >= self.settled).then(|| latent.clone());
                 latent
             }
         })
@@ -140,32 +156,51 @@ impl VaeEncoder {
         self.forward(video.slice_dim(2, 0..whole), &mut FeatureCache::default())
     }
 
+    fn tiles(&self, video: &Tensor<5>) -> Tiles {
+        let [.., height, width] = video.dims();
+        let (factor, device) = (self.spatial_factor, video.device());
+        self.memory.tiles([height / factor, width / factor], [factor, 1], &device)
+    }
+
     fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
-        cache.rewind();
-        let x = self.conv_in.forward(patchify(x, self.patch_size), cache);
-        let stages = self.down.chunks(self.stage_layers).zip(&self.shortcuts);
-        let x = stages.fold(x, |x, (layers, shortcut)| stage(layers, shortcut.as_ref(), x, cache));
+        cache.resume(0);
+        let stages = 0..self.shortcuts.len();
+        let x = stages.fold(patchify(x, self.patch_size), |x, index| self.stage(index, x, cache));
         let x = self.norm_out.forward_silu(self.mid.forward(x, cache));
         let moments = self.quant_conv.forward(self.conv_out.forward(x, cache), cache);
         let z_dim = moments.dims()[1] / 2;
         self.statistics.normalise(moments.slice_dim(1, 0..z_dim))
     }
-}
 
-fn stage(
-    layers: &[Layer<Downsample>],
-    shortcut: Option<&AverageDown>,
-    x: Tensor<5>,
-    cache: &mut FeatureCache,
-) -> Tensor<5> {
-    let around = shortcut.map(|shortcut| shortcut.forward(x.clone()));
-    let x = layers.iter().fold(x, |x, layer| match layer {
-        Layer::Residual(block) => block.forward(x, cache),
-        Layer::Resample(downsample) => downsample.forward(x, cache),
-    });
-    match around {
-        Some(around) => x + around,
-        None => x,
+    /// Piece by piece up to where time is halved; the first stage takes what the first convolution makes of `x`.
+    fn stage(&self, index: usize, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
+        let layers = &self.down[index * self.stage_layers..];
+        let layers = &layers[..self.stage_layers.min(layers.len())];
+        let downsample = layers.iter().find_map(Layer::resample);
+        let [_, _, _, h, w] = x.dims();
+        let at_once = self.memory.at_once(self.widths[index] * h * w);
+        let (place, mut inputs, mut results) = (cache.place(), Vec::new(), Vec::new());
+        for x in pieces(x, at_once) {
+            cache.resume(place);
+            let x = if index == 0 { self.conv_in.forward(x, cache) } else { x };
+            if self.shortcuts[index].is_some() {
+                inputs.push(x.clone());
+            }
+            let x = residual_blocks(layers, x, cache);
+            results.push(match downsample {
+                Some(step) => step.halve_pixels(x),
+                None => x,
+            });
+        }
+        let x = Tensor::cat(results, 2);
+        let x = match downsample {
+            Some(step) => step.halve_time(x, cache),
+            None => x,
+        };
+        match &self.shortcuts[index] {
+            Some(shortcut) => x + shortcut.forward(Tensor::cat(inputs, 2)),
+            None => x,
+        }
     }
 }
 

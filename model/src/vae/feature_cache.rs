@@ -1,12 +1,14 @@
 //! What a causal network remembers of the frames it has seen.
 
-use burn::prelude::*;
+use burn::{prelude::*, tensor::DType};
 
 /// One slot per layer that looks back in time, in execution order. A fresh cache starts a new video.
 #[derive(Debug, Default)]
 pub(super) struct FeatureCache {
     slots: Vec<Slot>,
     next: usize,
+    /// Whether frames are kept, and seen by their convolution, in f16.
+    half: bool,
 }
 
 /// The memory of one layer.
@@ -14,19 +16,30 @@ pub(super) struct FeatureCache {
 pub(super) struct Slot {
     /// Whether the layer has seen the first frame of the video.
     pub started: bool,
-    history: Option<Tensor<5>>,
+    half: bool,
+    /// `[1, c, 1, h, w]` each, the oldest first.
+    frames: Vec<Tensor<5>>,
 }
 
 impl FeatureCache {
-    /// Starts a pass over the layers.
-    pub fn rewind(&mut self) {
-        self.next = 0;
+    pub fn new(half: bool) -> Self {
+        Self { half, ..Self::default() }
+    }
+
+    /// The place of the layer whose turn it is.
+    pub fn place(&self) -> usize {
+        self.next
+    }
+
+    /// Goes on with the layer at `place`: 0 starts a pass over all layers.
+    pub fn resume(&mut self, place: usize) {
+        self.next = place;
     }
 
     /// The slot of the layer that asks.
     pub fn slot(&mut self) -> &mut Slot {
         if self.next == self.slots.len() {
-            self.slots.push(Slot::default());
+            self.slots.push(Slot { half: self.half, ..Slot::default() });
         }
         self.next += 1;
         &mut self.slots[self.next - 1]
@@ -34,30 +47,35 @@ impl FeatureCache {
 }
 
 impl Slot {
-    /// The frames before `x`, at most `count`; from now on the last ones of both together.
+    /// `x` as it is kept, and the frames before it, at most `count`; from now on the last ones of both together.
     ///
     /// # Shapes
-    /// - `x`: `[1, c, t, h, w]`; output `[1, c, <= count, h, w]`, `None` before the first frame
-    pub fn advance(&mut self, x: &Tensor<5>, count: usize) -> Option<Tensor<5>> {
-        let history = self.history.take();
+    /// - `x`: `[1, c, t, h, w]`; history `[1, c, 1, h, w]` each, none before the first frame
+    pub fn advance(&mut self, x: Tensor<5>, count: usize) -> (Tensor<5>, Vec<Tensor<5>>) {
+        let x = if self.half { x.cast(DType::F16) } else { x };
+        let history = self.remember(&x, count);
+        (x, history)
+    }
+
+    /// As [`Self::advance`], for an `x` to be kept as it is. A single frame is kept without a copy.
+    pub fn remember(&mut self, x: &Tensor<5>, count: usize) -> Vec<Tensor<5>> {
         let frames = x.dims()[2];
-        self.history = Some(match &history {
-            Some(history) if frames < count => last_frames(join(history.clone(), x.clone()), count),
-            _ => last_frames(x.clone(), count),
-        });
-        history
+        let older = count.saturating_sub(frames).min(self.frames.len());
+        let mut kept = self.frames[self.frames.len() - older..].to_vec();
+        match frames {
+            1 => kept.push(x.clone()),
+            _ => kept.extend((frames.saturating_sub(count)..frames).map(|frame| copy_of_frame(x, frame))),
+        }
+        std::mem::replace(&mut self.frames, kept)
+    }
+
+    /// Whether nothing is remembered yet.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 }
 
-fn join(history: Tensor<5>, x: Tensor<5>) -> Tensor<5> {
-    Tensor::cat(vec![history, x], 2)
-}
-
-/// A copy of the last `count` frames: a slice may be a view that keeps the whole chunk alive.
-fn last_frames(x: Tensor<5>, count: usize) -> Tensor<5> {
-    let frames = x.dims()[2];
-    if frames <= count {
-        return x;
-    }
-    x.slice_dim(2, frames - count..).mul_scalar(1.0)
+/// A slice may be a view that keeps the whole chunk alive; this is none.
+fn copy_of_frame(x: &Tensor<5>, frame: usize) -> Tensor<5> {
+    x.clone().slice_dim(2, frame..frame + 1).mul_scalar(1.0)
 }

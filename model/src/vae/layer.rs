@@ -5,7 +5,7 @@ use burn::{
     prelude::*,
 };
 
-use super::blocks::ResidualBlock;
+use super::{blocks::ResidualBlock, feature_cache::FeatureCache};
 
 /// A residual block or the resampling step `R` after a stage. The trait is implemented by hand because the
 /// derived one puts the variant's name into every parameter path.
@@ -14,6 +14,24 @@ use super::blocks::ResidualBlock;
 pub(super) enum Layer<R> {
     Residual(ResidualBlock),
     Resample(R),
+}
+
+impl<R> Layer<R> {
+    /// The step, if it is one.
+    pub fn resample(&self) -> Option<&R> {
+        match self {
+            Self::Residual(_) => None,
+            Self::Resample(step) => Some(step),
+        }
+    }
+}
+
+/// All residual blocks of a stage: `[1, c_in, t, h, w]` to `[1, c_out, t, h, w]`.
+pub(super) fn residual_blocks<R>(layers: &[Layer<R>], x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
+    layers.iter().fold(x, |x, layer| match layer {
+        Layer::Residual(block) => block.forward(x, cache),
+        Layer::Resample(_) => x,
+    })
 }
 
 impl<R: Module> Module for Layer<R> {

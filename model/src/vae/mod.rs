@@ -6,12 +6,17 @@ mod config;
 mod decoder;
 mod encoder;
 mod feature_cache;
+mod groups;
 mod layer;
+mod memory;
 mod patch;
 mod resample;
 mod shortcut;
 mod statistics;
+mod tiling;
 
 pub use config::{VaeConfig, VaeConfigError};
 pub use decoder::{DecodeStream, VaeDecoder};
 pub use encoder::VaeEncoder;
+pub use memory::VaeMemory;
+pub use tiling::Tiling;

@@ -1,8 +1,10 @@
 //! The ways around a stage: they change resolution and width without parameters.
 
+use std::ops::Range;
+
 use burn::prelude::*;
 
-use super::{config::Stage, feature_cache::FeatureCache};
+use super::config::Stage;
 
 /// Turns every block of frames, rows and columns into channels, and every group of consecutive channels into its
 /// mean.
@@ -58,13 +60,18 @@ impl DuplicateUp {
         Self { outputs: stage.outputs, frames, side }
     }
 
-    /// `[1, c_in, t, h, w]` to `[1, c_out, t', side * h, side * w]`, where `t'` is `frames * t`, and `frames - 1` less
-    /// for the chunk that holds the first frame of a video.
-    pub fn forward(&self, x: Tensor<5>, cache: &mut FeatureCache) -> Tensor<5> {
-        let started = std::mem::replace(&mut cache.slot().started, true);
-        let surplus = if started { 0 } else { self.frames - 1 };
-        let y = self.duplicate(x);
-        if surplus == 0 { y } else { y.slice_dim(2, surplus..) }
+    /// Frames `range` of the whole result, which has `frames` for each of `x`, and `frames - 1` less for the chunk that
+    /// holds the first frame of a video (`first`).
+    ///
+    /// # Shapes
+    /// - `x`: `[1, c_in, t, h, w]`; output `[1, c_out, n, side * h, side * w]`
+    pub fn forward(&self, x: &Tensor<5>, first: bool, range: Range<usize>) -> Tensor<5> {
+        let surplus = if first { self.frames - 1 } else { 0 };
+        let (start, end) = (range.start + surplus, range.end + surplus);
+        let source = start / self.frames..end.div_ceil(self.frames);
+        let before = start - source.start * self.frames;
+        let y = self.duplicate(x.clone().slice_dim(2, source));
+        y.slice_dim(2, before..before + range.len())
     }
 
     fn duplicate(&self, x: Tensor<5>) -> Tensor<5> {

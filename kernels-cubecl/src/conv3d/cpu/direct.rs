@@ -127,7 +127,7 @@ impl Task<'_> {
         for (n, tap) in taps.clone().enumerate() {
             let (y, x) = (tap / k_w % k_h, tap % k_w);
             let (channel, frame) = (tap / (k_w * k_h) % shape.inputs, tap / (k_w * k_h * shape.inputs));
-            let plane = self.problem.plane(self.batch, channel, shape.frame(self.t, frame));
+            let plane = self.problem.plane(self.batch, channel, shape.frame(self.t, frame)).f32();
             for &(panel, run) in runs.iter() {
                 let y = (run.row * shape.stride[1] + y) as isize - shape.before[1] as isize;
                 let left = (run.column * shape.stride[2] + x) as isize - shape.before[2] as isize;

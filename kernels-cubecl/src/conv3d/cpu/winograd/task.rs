@@ -8,7 +8,7 @@ use super::{filters::Filters, grid};
 use crate::{
     conv3d::cpu::{
         geometry::Geometry,
-        problem::Problem,
+        problem::{Pixels, Problem},
         share::{Run, runs},
         transform::{IN, OUT, POINTS, input, output},
     },
@@ -119,7 +119,7 @@ impl Task<'_> {
 
     /// The inputs of a run of tiles, transformed over the height, to `columns`.
     #[inline(always)]
-    fn gather<S: Simd>(&mut self, simd: S, plane: &[f32], run: Run, columns: usize) {
+    fn gather<S: Simd>(&mut self, simd: S, plane: Pixels<'_>, run: Run, columns: usize) {
         let shape = &self.problem.shape;
         let [_, height, width] = shape.size;
         let first = |at: usize, before: usize| (at * OUT) as isize - before as isize;
@@ -128,8 +128,14 @@ impl Task<'_> {
         let len = run.len * OUT + IN - OUT;
         for (y, line) in lines.as_mut_slice().chunks_exact_mut(*line_len).enumerate() {
             let y = top + y as isize;
-            let row = (0..height as isize).contains(&y).then(|| &plane[y as usize * width..][..width]);
-            copy_padded(row.unwrap_or(&[]), left, &mut line[..len]);
+            match (0..height as isize).contains(&y) {
+                true => copy_padded(
+                    plane.part(y as usize * width..(y as usize + 1) * width),
+                    left,
+                    &mut line[..len],
+                ),
+                false => line[..len].fill(0.0),
+            }
         }
         transform_height(simd, lines.as_mut_slice(), *line_len, len);
         let lines = lines.as_slice().chunks_exact(*line_len);
@@ -213,13 +219,14 @@ impl Task<'_> {
 
 /// `row` from column `left` on, with zeros where it has none.
 #[inline(always)]
-fn copy_padded(row: &[f32], left: isize, to: &mut [f32]) {
+fn copy_padded(row: Pixels<'_>, left: isize, to: &mut [f32]) {
     let start = (-left).clamp(0, to.len() as isize) as usize;
     let end = (row.len() as isize - left).clamp(start as isize, to.len() as isize) as usize;
     to[..start].fill(0.0);
     to[end..].fill(0.0);
     if start < end {
-        to[start..end].copy_from_slice(&row[(start as isize + left) as usize..][..end - start]);
+        let first = (start as isize + left) as usize;
+        row.part(first..first + end - start).copy_to(&mut to[start..end]);
     }
 }
 
