@@ -10,7 +10,7 @@ pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 
 use crate::{
     devices::{DeviceChoice, DeviceChoices},
-    engine::{DtypeChoice, ModelPath, Offload, Quant, Schedule, Solver, Task},
+    engine::{DtypeChoice, ModelPath, Offload, Quant, Schedule, Solver, Task, VaeDtype},
 };
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
@@ -157,6 +157,9 @@ pub struct GenerateArgs {
     /// Bits in which the transformer's large layers are held
     #[arg(long, value_enum, default_value = "none", help_heading = "Machine")]
     pub quant: Quant,
+    /// Precision of what the VAE remembers of earlier frames: f16 halves its memory, for a small error
+    #[arg(long, value_enum, default_value = "f32", help_heading = "Machine")]
+    pub vae_dtype: VaeDtype,
     /// What waits on the host for its turn on the device
     #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
     pub offload: Offload,

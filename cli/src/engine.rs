@@ -10,6 +10,7 @@ mod request;
 
 use burn::tensor::{DType, Device, FloatDType};
 use image::RgbImage;
+use wan_model::VaeMemory;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{CancelToken, Engine, FrameChunk, ObserverError, PipelineError};
@@ -18,7 +19,7 @@ use crate::verdicts::Finding;
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
-pub use request::{DtypeChoice, Offload, Quant, Request, Schedule, Solver, Task};
+pub use request::{DtypeChoice, Offload, Quant, Request, Schedule, Solver, Task, VaeDtype};
 use request::{dtype, generate_request};
 
 /// The resolved numbers of a job, known before any heavy work.
@@ -121,8 +122,10 @@ pub fn run(
     let quant = request.quant.weights();
     // A transformer on the host itself streams out of the mapped file as it is.
     let stream_blocks = request.offload == Offload::Block && device != Device::flex();
+    let vae_memory = VaeMemory { half: request.vae_dtype == VaeDtype::F16, ..VaeMemory::default() };
     let cancel = cancel.clone();
-    let mut engine = Engine { device, dtype, quant, stream_blocks, cancel, observer: &mut observer };
+    let mut engine =
+        Engine { device, dtype, quant, stream_blocks, vae_memory, cancel, observer: &mut observer };
     wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
     Ok(relay.finish()?)
 }

@@ -9,7 +9,9 @@ use wan_cli::{
     CancelToken, Kind,
     commands::generate::{Job, run_with},
     devices::Target,
-    engine::{DtypeChoice, EngineError, Event, Offload, Phase, Plan, Quant, Request, Schedule, Task},
+    engine::{
+        DtypeChoice, EngineError, Event, Offload, Phase, Plan, Quant, Request, Schedule, Task, VaeDtype,
+    },
     media::Output,
 };
 
@@ -48,6 +50,7 @@ fn job(path: &Path) -> Job {
         dtype: DtypeChoice::F32,
         quant: Quant::None,
         offload: Offload::Auto,
+        vae_dtype: VaeDtype::F32,
         dump: None,
     };
     Job { request, output: Output::parse(path).unwrap(), overwrite: false }

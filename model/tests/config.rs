@@ -78,13 +78,14 @@ fn models_are_sampled_as_the_official_command_lines_do() {
     let (small, large) = (Some(480 * 832), Some(720 * 1280));
     let fast = (4, 10.0, (1.0, 1.0), None, 16, 81);
     let lingbot = (70, 10.0, (5.0, 5.0), Some(0.947), 16, 81);
-    let rows: [(WanConfig, Option<usize>, Row); 22] = [
+    let rows: [(WanConfig, Option<usize>, Row); 23] = [
         (WanConfig::t2v_14b(), None, (50, 5.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::t2v_1_3b(), None, (50, 5.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::t2v_1_3b(), small, (50, 5.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::i2v_14b(), None, (40, 3.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::i2v_14b(), small, (40, 3.0, (5.0, 5.0), None, 16, 81)),
-        (WanConfig::i2v_14b(), Some(480 * 832 - 1), (40, 5.0, (5.0, 5.0), None, 16, 81)),
+        (WanConfig::i2v_14b(), Some(464 * 832), (40, 3.0, (5.0, 5.0), None, 16, 81)),
+        (WanConfig::i2v_14b(), Some(480 * 832 + 1), (40, 5.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::i2v_14b(), large, (40, 5.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::flf2v_14b(), None, (50, 16.0, (5.0, 5.0), None, 16, 81)),
         (WanConfig::flf2v_14b(), small, (50, 16.0, (5.0, 5.0), None, 16, 81)),

@@ -105,7 +105,6 @@ impl PipelineError {
                 | Self::NoBoundary
                 | Self::Camera(_)
                 | Self::Picture(_)
-                | Self::Import(ImportError::Camera { .. } | ImportError::NoCamera { .. })
         )
     }
 }

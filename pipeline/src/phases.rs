@@ -7,7 +7,7 @@ use burn::{
     tensor::{DType, FloatDType},
 };
 use wan_import::{Checkpoint, Component, DtypePolicy, Quant};
-use wan_model::{Sampler, text::PositionBuckets};
+use wan_model::{Sampler, VaeMemory, text::PositionBuckets};
 
 use crate::{
     CancelToken, Conditioning, Denoise, Event, Expert, FrameChunk, Phase, PipelineError, Plan, Stage, Step,
@@ -26,6 +26,8 @@ pub struct Engine<'a> {
     pub quant: Option<Quant>,
     /// Whether the transformer's blocks stay on the host and follow one by one in every pass.
     pub stream_blocks: bool,
+    /// What the VAE holds while it works.
+    pub vae_memory: VaeMemory,
     pub cancel: CancelToken,
     pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
 }
@@ -189,7 +191,7 @@ impl Engine<'_> {
         plan: &Plan,
         latents: Tensor<5>,
     ) -> Result<(), PipelineError> {
-        let decoder = checkpoint.load_vae_decoder(&self.device)?;
+        let decoder = checkpoint.load_vae_decoder(&self.device)?.with_memory(self.vae_memory);
         for video in decoder.stream(latents) {
             self.cancel.check()?;
             self.tell(Event::Frames(FrameChunk::new(video, plan.rounding)))?;

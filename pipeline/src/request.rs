@@ -107,6 +107,9 @@ impl GenerateRequest {
             notes,
             warnings: Vec::new(),
         };
+        if task == Task::World && plan.camera.is_none() {
+            plan.notes.push("no camera path: the camera branch is left out".to_owned());
+        }
         plan.tell_experts(checkpoint);
         Ok(plan)
     }

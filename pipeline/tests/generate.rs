@@ -5,7 +5,7 @@ mod support;
 use burn::{prelude::*, tensor::FloatDType};
 use support::{open, request, run, run_in, tiny};
 use testkit::{FRAMES_MEAN, Golden, TestDevice, Tolerance, devices, mean_difference, relative_l2};
-use wan_model::Solver;
+use wan_model::{Solver, VaeMemory};
 use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
 
 #[test]
@@ -104,6 +104,7 @@ fn a_cancelled_run_stops_within_a_step() {
         dtype: FloatDType::F32,
         quant: None,
         stream_blocks: false,
+        vae_memory: VaeMemory::default(),
         cancel,
         observer: &mut watch,
     };
@@ -127,6 +128,7 @@ fn an_observer_that_fails_ends_the_run_with_its_error() {
         dtype: FloatDType::F32,
         quant: None,
         stream_blocks: false,
+        vae_memory: VaeMemory::default(),
         cancel,
         observer: &mut watch,
     };

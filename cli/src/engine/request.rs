@@ -63,6 +63,13 @@ pub enum DtypeChoice {
     Bf16,
 }
 
+/// Precision of what the VAE holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VaeDtype {
+    F32,
+    F16,
+}
+
 /// In how many bits large layers are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Quant {
@@ -136,6 +143,7 @@ pub struct Request {
     pub dtype: DtypeChoice,
     pub quant: Quant,
     pub offload: Offload,
+    pub vae_dtype: VaeDtype,
     /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
     pub dump: Option<PathBuf>,
 }

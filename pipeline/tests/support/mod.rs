@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::{prelude::*, tensor::FloatDType};
 use testkit::Golden;
 use wan_import::{Checkpoint, Source};
+use wan_model::VaeMemory;
 use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
 
 /// `tests/goldens/tiny/<layout>`.
@@ -74,6 +75,7 @@ pub fn run_in(
         dtype,
         quant: None,
         stream_blocks: false,
+        vae_memory: VaeMemory::default(),
         cancel,
         observer: &mut watch,
     };

@@ -140,6 +140,7 @@ pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> 
         dtype: args.dtype,
         quant: args.quant,
         offload: args.offload,
+        vae_dtype: args.vae_dtype,
         dump: args.dump.clone(),
     }
 }
