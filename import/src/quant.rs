@@ -6,7 +6,7 @@ use wan_kernels::{NF4_BLOCK, QuantizedMatrix, nest, quantize_int8, quantize_nf4}
 use crate::{DtypePolicy, ImportError, TensorSource, convert};
 
 /// In how many bits the weights of large linear layers are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quant {
     /// Eight bits, symmetric in blocks of [`INT8_BLOCK`] along a row, with a scale in f16 each.
@@ -19,7 +19,8 @@ pub enum Quant {
 /// off spoils more than these.
 pub const INT8_BLOCK: usize = 128;
 
-/// The tensor `key` of `shape` as the policy wants it; `None` for floats and for rows that the blocks do not divide.
+/// The tensor `key` of `shape` as the file holds it or the policy wants it; `None` for floats and for rows that the
+/// blocks do not divide.
 pub(crate) fn matrix(
     key: &str,
     shape: &[usize],
@@ -27,6 +28,9 @@ pub(crate) fn matrix(
     source: &dyn TensorSource,
     device: &Device,
 ) -> Result<Option<QuantizedMatrix>, ImportError> {
+    if let Some(packed) = source.packed(key) {
+        return packed.matrix(device).map_err(|fault| fault.of(source.path(), key, packed.quant().name()));
+    }
     let (Some(quant), &[n, k]) = (policy.quant, shape) else { return Ok(None) };
     let found = source.info(key).zip(source.data(key));
     let Some((info, bytes)) = found.filter(|_| quant.fits(k)) else { return Ok(None) };
@@ -47,7 +51,7 @@ impl Quant {
     }
 
     /// Whether rows of `k` values are whole blocks.
-    fn fits(self, k: usize) -> bool {
+    pub(crate) fn fits(self, k: usize) -> bool {
         let block = match self {
             Self::Int8 => INT8_BLOCK,
             Self::Nf4 => NF4_BLOCK,
