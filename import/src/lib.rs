@@ -49,7 +49,7 @@ pub use package::{
 };
 pub use packed::Packed;
 pub use pipeline::PipelineConfig;
-pub use quant::{INT8_BLOCK, Quant};
+pub use quant::{INT8_BLOCK, Quant, packed_matrix};
 pub use scheduler::SchedulerConfig;
 pub use source::{Stored, TensorBytes, TensorFile, TensorInfo, TensorSource, open};
 pub use tokens::TokenTable;

@@ -15,9 +15,9 @@ pub enum Quant {
     Nf4,
 }
 
-/// Values of a row that share a scale: a 64th of the weight more than a scale for each row, and no value that is far
+/// Values of a row that share a scale: a 128th of the weight more than a scale for each row, and no value that is far
 /// off spoils more than these.
-pub const INT8_BLOCK: usize = 128;
+pub const INT8_BLOCK: usize = 256;
 
 /// The tensor `key` of `shape` as the file holds it or the policy wants it; `None` for floats and for rows that the
 /// blocks do not divide.
@@ -28,8 +28,8 @@ pub(crate) fn matrix(
     source: &dyn TensorSource,
     device: &Device,
 ) -> Result<Option<QuantizedMatrix>, ImportError> {
-    if let Some(packed) = source.packed(key) {
-        return packed.matrix(device).map_err(|fault| fault.of(source.path(), key, packed.quant().name()));
+    if source.packed(key).is_some() {
+        return packed_matrix(source, key, device);
     }
     let (Some(quant), &[n, k]) = (policy.quant, shape) else { return Ok(None) };
     let found = source.info(key).zip(source.data(key));
@@ -39,6 +39,20 @@ pub(crate) fn matrix(
     bytes.release();
     let matrix = quant.quantize(&values, [n, k], device);
     Ok(Some(matrix.map_err(|error| ImportError::config(source.path(), format!("{key}: {error}")))?))
+}
+
+/// The weight `key` that `source` holds in fewer bits, on `device`; on the host its codes borrow the mapped file if they
+/// lie on a multiple of four bytes there. `None` for other tensors, and for blocks that products do not take.
+///
+/// # Errors
+/// [`ImportError::NonFinite`] for scales that are.
+pub fn packed_matrix(
+    source: &dyn TensorSource,
+    key: &str,
+    device: &Device,
+) -> Result<Option<QuantizedMatrix>, ImportError> {
+    let Some(packed) = source.packed(key) else { return Ok(None) };
+    packed.matrix(device).map_err(|fault| fault.of(source.path(), key, packed.quant().name()))
 }
 
 impl Quant {

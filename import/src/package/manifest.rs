@@ -202,8 +202,10 @@ impl Progress {
 
     /// Notes a file.
     pub fn add(&mut self, root: &Path, record: Record) -> Result<(), ImportError> {
-        self.files.retain(|other| other.path != record.path);
-        self.files.push(record);
+        match self.files.iter_mut().find(|other| other.path == record.path) {
+            Some(other) => *other = record,
+            None => self.files.push(record),
+        }
         self.save(root)
     }
 

@@ -3,7 +3,7 @@
 //! A package has a folder for each component, as diffusers names them, whatever the source's layout; keys stay the
 //! source's. Weights in four bits lie in it as bitsandbytes writes them, `X.weight` with `.absmax`, `.nested_absmax`,
 //! `.nested_quant_map`, `.quant_map` and `.quant_state.bitsandbytes__nf4` behind it; weights in eight bits as
-//! `X.weight`, I8 `[n, k]`, with `X.weight.scales`, F16 `[n, k / 128]`. `wan_package.json` comes last and names every
+//! `X.weight`, I8 `[n, k]`, with `X.weight.scales`, F16 `[n, k / 256]`. `wan_package.json` comes last and names every
 //! other file with length and checksum; before that there is `wan_package.partial.json` with what is finished.
 
 mod layout;
