@@ -169,7 +169,11 @@ fn a_package_is_what_quantizing_while_loading_gives() {
             assert_eq!(package.scheduler, source.scheduler);
             assert_eq!(package.dit_high.is_some(), source.dit_high.is_some());
             assert_equal(&source, &package, quant);
-            assert!(made.bytes < plan(&model, &quantized(quant)).source_bytes());
+            assert_eq!(
+                made.bytes,
+                files(folder.path()).values().map(|file| file.len() as u64).sum::<u64>()
+                    - manifest(folder.path())
+            );
             verify_package(folder.path(), &mut |_, _| ControlFlow::Continue(())).unwrap();
         }
     }
@@ -210,6 +214,30 @@ fn without_quantization_only_small_tensors_change() {
     assert!(matches!(open(folder.path()), Err(ImportError::MissingComponent { .. })));
 }
 
+/// Wide enough for layers outside of the blocks to be large.
+#[test]
+fn large_embeddings_are_in_eight_bits_and_floats_once_loaded() {
+    let (model, folder) = (diffusers(), tempfile::tempdir().unwrap());
+    let config = WanConfig { dim: 1024, ffn_dim: 64, heads: 8, layers: 1, ..WanConfig::t2v_1_3b() };
+    random(&model.at(&format!("transformer/{WEIGHTS}")), &dit(&config, Diffusers), Dtype::F32, 100);
+    model.text("transformer/config.json", r#"{"num_attention_heads":8}"#);
+    make(&model, &quantized(Quant::Nf4), folder.path()).unwrap();
+    let package = open(folder.path()).unwrap();
+    let dtype = |key: &str| package.dit.source.info(key).unwrap().dtype.clone();
+    let embedder = |part: &str| dtype(&format!("condition_embedder.{part}.weight"));
+    assert_eq!(embedder("text_embedder.linear_2"), Stored::Quantized(Quant::Int8));
+    assert_eq!(embedder("text_embedder.linear_1"), Stored::F32, "it is small here");
+    assert_eq!((embedder("time_proj"), embedder("time_embedder.linear_2")), (Stored::F32, Stored::F32));
+    assert_eq!(package.dit.quant(), Some(Quant::Nf4));
+    let policy = DtypePolicy { matmul: FloatDType::F32, quant: Some(Quant::Nf4) };
+    let device = Device::flex();
+    let fly = contents(model.open().unwrap().load_transformer(&policy, &device).unwrap());
+    let held = contents(package.load_transformer(&DtypePolicy::F32, &device).unwrap());
+    let off: Vec<_> = fly.iter().zip(&held).filter(|(fly, held)| fly != held).collect();
+    assert_eq!((fly.len(), off.len()), (held.len(), 1));
+    assert!(ERRORS[0].contains(&testkit::relative_l2(&off[0].1[..], &off[0].0[..])));
+}
+
 /// The whole of an 18.5 B expert, by its key list.
 #[test]
 fn an_expert_of_lingbot_takes_what_is_promised() {
@@ -235,6 +263,11 @@ fn a_report_says_how_far_each_weight_is_off() {
         assert_eq!(dit.len(), 2 * 10);
         assert!(made.errors.iter().all(|weight| expected.contains(&weight.error)), "{:?}", made.errors);
     }
+}
+
+/// Bytes of the file that names the others.
+fn manifest(folder: &Path) -> u64 {
+    fs::metadata(folder.join("wan_package.json")).unwrap().len()
 }
 
 /// Names and contents of all files.
@@ -293,7 +326,7 @@ fn an_interrupted_package_is_refused_and_completed() {
             ControlFlow::Continue(())
         });
         resumed.unwrap();
-        assert_eq!(kept > 0, events == 130, "{events} events: {kept} files kept");
+        assert!(kept > 0 || events < 130, "{events} events: {kept} files kept");
         assert!(files(folder.path()) == files(whole.path()), "{events} events");
     }
 }

@@ -1,6 +1,6 @@
 //! Which tensors of a component become what, and where they lie in its files.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use burn::{prelude::*, tensor::FloatDType};
 use serde_json::{Value, json};
@@ -11,6 +11,17 @@ use crate::{Component, ImportError, KeyTable, Kind, Quant, Stored, TensorInfo};
 
 /// From so many elements on, a tensor that is not quantized keeps its dtype.
 const LARGE: usize = 1 << 20;
+/// Linear layers outside of the blocks that a run passes once. Where they are large, packages have them in eight bits
+/// whatever the blocks have, and they are floats once loaded. What every step passes stays high.
+const EMBEDDINGS: [&str; 7] = [
+    "text_embedding.linear1",
+    "text_embedding.linear2",
+    "image_embedding.linear1",
+    "image_embedding.linear2",
+    "camera.control",
+    "camera.linear1",
+    "camera.linear2",
+];
 /// Where the first tensor starts is a multiple of this, and so is where each does whose length allows it.
 const ALIGNMENT: usize = 64;
 /// A file is closed before it would be longer than this, in bytes, unless one tensor is.
@@ -72,14 +83,14 @@ pub(super) fn shards(component: &Component, conversion: &Conversion) -> Result<V
 }
 
 fn items(component: &Component, conversion: &Conversion) -> Result<Vec<Item>, ImportError> {
-    let (source, large) = (&component.source, large_keys(component)?);
+    let (source, linears) = (&component.source, linears(component)?);
     let whole = matches!(component.fingerprint.kind, Kind::Vae21 | Kind::Vae22 | Kind::Clip);
     // Behind other prefixes lie other components.
-    let names =
-        source.names().into_iter().filter(|name| name.starts_with(&component.fingerprint.prefix) || whole);
+    let prefix = &component.fingerprint.prefix;
+    let names = source.names().into_iter().filter(|name| whole || name.starts_with(prefix));
     let item = |name: &str| {
         let info = source.info(name)?;
-        let form = if whole { Form::Same } else { form(info, large.contains(name), conversion) };
+        let form = if whole { Form::Same } else { form(info, linears.get(name), conversion) };
         Some((name.to_owned(), info, form))
     };
     let found = names.filter_map(item).map(|(key, info, form)| {
@@ -94,41 +105,58 @@ fn items(component: &Component, conversion: &Conversion) -> Result<Vec<Item>, Im
     found.collect()
 }
 
-/// Keys of the weights that may be quantized.
-fn large_keys(component: &Component) -> Result<BTreeSet<String>, ImportError> {
-    let (device, mut keys) = (Device::flex(), BTreeSet::new());
+/// What a weight that may be quantized belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Linear {
+    /// A large layer of a block.
+    OfBlock,
+    /// One of [`EMBEDDINGS`].
+    Embedding,
+}
+
+/// Weights that may be quantized, by key.
+fn linears(component: &Component) -> Result<BTreeMap<String, Linear>, ImportError> {
+    let (device, mut found) = (Device::flex(), BTreeMap::new());
     match component.fingerprint.kind {
         Kind::Dit(_) => {
-            let mut module = WanTransformer::new(&component.dit_config()?, &device);
-            collect(&mut module, "", &component.dit_keys(), &mut keys);
+            let keys = component.dit_keys();
+            let embeddings = EMBEDDINGS.iter().filter_map(|path| keys.file_key(&format!("{path}.weight")));
+            found.extend(embeddings.map(|key| (key, Linear::Embedding)));
+            collect(&mut WanTransformer::new(&component.dit_config()?, &device), "", &keys, &mut found);
         }
         Kind::Umt5 => {
-            let config = component.text_config()?;
+            let (config, keys) = (component.text_config()?, component.umt5_keys());
             for index in 0..config.layers {
                 let mut block = Umt5Block::new(&config, &device);
-                collect(&mut block, &format!("blocks.{index}"), &component.umt5_keys(), &mut keys);
+                collect(&mut block, &format!("blocks.{index}"), &keys, &mut found);
             }
         }
         Kind::Vae21 | Kind::Vae22 | Kind::Clip => {}
     }
-    Ok(keys)
+    Ok(found)
 }
 
-fn collect(module: &mut impl LargeLinears, at: &str, table: &KeyTable, keys: &mut BTreeSet<String>) {
-    module.large_linears(at, &mut |path, _| keys.extend(table.file_key(&format!("{path}.weight"))));
+fn collect(module: &mut impl LargeLinears, at: &str, keys: &KeyTable, found: &mut BTreeMap<String, Linear>) {
+    module.large_linears(at, &mut |path, _| {
+        found.extend(keys.file_key(&format!("{path}.weight")).map(|key| (key, Linear::OfBlock)));
+    });
 }
 
-fn form(info: &TensorInfo, large_linear: bool, conversion: &Conversion) -> Form {
-    let elements: usize = info.shape.iter().product();
+fn form(info: &TensorInfo, linear: Option<&Linear>, conversion: &Conversion) -> Form {
+    let large = info.shape.iter().product::<usize>() >= LARGE;
     let own = match info.dtype {
         Stored::F32 | Stored::F64 => FloatDType::F32,
         Stored::F16 => FloatDType::F16,
         Stored::Bf16 => FloatDType::BF16,
         Stored::Quantized(_) | Stored::Other(_) => return Form::Same,
     };
-    match (conversion.quant, info.shape.as_slice()) {
-        (Some(quant), &[_, k]) if large_linear && quant.fits(k) => Form::Quantized(quant),
-        _ if large_linear || elements >= LARGE => Form::Float(conversion.dtype.unwrap_or(own)),
+    let quant = conversion.quant.and_then(|quant| match linear? {
+        Linear::OfBlock => Some(quant),
+        Linear::Embedding => large.then_some(Quant::Int8),
+    });
+    match (quant, info.shape.as_slice()) {
+        (Some(quant), &[_, k]) if quant.fits(k) => Form::Quantized(quant),
+        _ if large || linear == Some(&Linear::OfBlock) => Form::Float(conversion.dtype.unwrap_or(own)),
         _ => Form::Float(FloatDType::F32),
     }
 }

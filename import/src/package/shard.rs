@@ -64,7 +64,6 @@ impl Writer<'_> {
             Form::Same => self.plain(first, &item.key, &info.dtype, None, &bytes)?,
             Form::Float(dtype) => self.plain(first, &item.key, &info.dtype, Some(dtype), &bytes)?,
         }
-        bytes.release();
         Ok(())
     }
 
@@ -93,6 +92,8 @@ impl Writer<'_> {
                 }
                 _ => self.put(offset, part)?,
             };
+            // Written pages of a large tensor would count until its end.
+            bytes.release();
             self.tell(part.len())?;
         }
         Ok(())
