@@ -44,7 +44,7 @@ pub use keys::{KeyTable, Naming, VaeStages};
 pub use load::{DtypePolicy, load_module, load_network};
 pub use models::TextLayers;
 pub use package::{
-    Conversion, Converted, Made, Part, Plan as PackagePlan, WeightError, is_package, planned_bytes,
+    Conversion, Converted, Made, Part, Plan as PackagePlan, WeightError, planned_bytes,
     verify as verify_package,
 };
 pub use packed::Packed;

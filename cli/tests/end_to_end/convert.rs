@@ -1,6 +1,10 @@
 //! `wan convert` and what it leaves.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
 use serde_json::Value;
 
@@ -77,4 +81,25 @@ fn a_disk_that_takes_no_more_is_gone_on_from() {
     bench.wan(&["convert", &model, "-o", "other", "--quant", "int8"]).good();
     assert!(files(&bench, "package") == files(&bench, "other"));
     bench.wan(&args).refused("a package already", "another folder");
+}
+
+/// Whenever the end comes, the next run completes what is there.
+#[test]
+fn a_killed_run_is_gone_on_from() {
+    let bench = Bench::new();
+    let model = bench.copy("diffusers");
+    bench.wan(&["convert", &model, "-o", "whole", "--quant", "int8"]).good();
+    let args = ["convert", &model, "-o", "package", "--quant", "int8"];
+    let mut child = bench.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("transformer/")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if !bench.path("package/wan_package.json").exists() {
+        bench.wan(&["inspect", "package"]).refused("unfinished package", "run the same `wan convert` again");
+        let again = bench.wan(&args).good();
+        assert!(again.stderr.contains("kept from before"), "{}", again.stderr);
+    }
+    assert!(files(&bench, "package") == files(&bench, "whole"));
+    bench.wan(&["inspect", "package", "--verify"]).good();
 }

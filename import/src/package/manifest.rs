@@ -57,11 +57,6 @@ pub(super) struct Progress {
     pub files: Vec<Record>,
 }
 
-/// Whether a folder is a package, whole or unfinished.
-pub fn is_package(root: &Path) -> bool {
-    root.join(NAME).is_file() || root.join(PROGRESS).is_file()
-}
-
 /// The package in `root`, its files there and as long as they should be; `None` for any other folder.
 pub(crate) fn read(root: &Path) -> Result<Option<Manifest>, ImportError> {
     let path = root.join(NAME);
