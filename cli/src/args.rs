@@ -1,12 +1,14 @@
 //! The command line's flags.
 
 mod camera;
+mod convert;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
 pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
+pub use convert::ConvertArgs;
 
 use crate::{
     devices::{DeviceChoice, DeviceChoices},
@@ -30,6 +32,8 @@ pub enum Command {
     Generate(Box<GenerateArgs>),
     /// Say what a checkpoint is
     Inspect(InspectArgs),
+    /// Write a checkpoint again, its large layers in fewer bits
+    Convert(ConvertArgs),
     /// Make camera paths and look at them
     Camera(CameraArgs),
     /// List the devices of this machine
@@ -183,6 +187,9 @@ pub struct GenerateArgs {
 pub struct InspectArgs {
     /// Checkpoint folder or file, or `demo`
     pub path: ModelPath,
+    /// Compare every file of a folder that `wan convert` wrote with its checksum
+    #[arg(long)]
+    pub verify: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

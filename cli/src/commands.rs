@@ -2,6 +2,7 @@
 
 mod bench;
 mod camera;
+mod convert;
 mod devices;
 mod doctor;
 pub mod generate;
@@ -18,7 +19,8 @@ use crate::{
 pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
     match cli.command {
         Command::Generate(args) => generate::run(*args, cli.quiet, leave),
-        Command::Inspect(args) => inspect::run(&args),
+        Command::Inspect(args) => inspect::run(&args, cli.quiet, leave),
+        Command::Convert(args) => convert::run(&args, cli.quiet, leave),
         Command::Camera(args) => camera::run(&args, cli.quiet),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),

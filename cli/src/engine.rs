@@ -1,6 +1,7 @@
 //! The engine as the command sees it; the only file that reaches the libraries below.
 
 pub mod camera;
+pub mod convert;
 mod dump;
 mod inspect;
 pub mod kernels;
@@ -112,7 +113,8 @@ pub fn run(
     let dump = request.dump.as_deref().map(Dump::new).transpose()?;
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
-    events(Event::Plan(describe(&plan, request, dtype)));
+    let quant = checkpoint.dit.quant().or(request.quant.weights());
+    events(Event::Plan(describe(&plan, request, dtype, quant)));
     plan.notes.iter().for_each(|note| events(Event::Note(note.clone())));
     plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
@@ -130,7 +132,12 @@ pub fn run(
     Ok(relay.finish()?)
 }
 
-fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> Plan {
+fn describe(
+    plan: &wan_pipeline::Plan,
+    request: &Request,
+    dtype: FloatDType,
+    quant: Option<wan_import::Quant>,
+) -> Plan {
     Plan {
         width: plan.width,
         height: plan.height,
@@ -140,7 +147,7 @@ fn describe(plan: &wan_pipeline::Plan, request: &Request, dtype: FloatDType) -> 
         tokens: plan.tokens,
         device: request.device.describe(),
         dtype: DType::from(dtype).name().to_owned(),
-        quant: request.quant.weights().map(wan_import::Quant::name),
+        quant: quant.map(wan_import::Quant::name),
     }
 }
 

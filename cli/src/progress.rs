@@ -97,6 +97,23 @@ impl Progress {
         }
     }
 
+    /// Shows that `done` of `total` bytes are dealt with.
+    pub fn bytes(&mut self, name: &'static str, done: u64, total: u64) {
+        if self.mode == Mode::Bars {
+            if self.bar.length() != Some(total) {
+                self.bar = bar(total, name, BYTES);
+            }
+            self.bar.set_position(done);
+        }
+    }
+
+    /// A line about a part of the work where there is no bar.
+    pub fn part(&self, text: &str) {
+        if self.mode == Mode::Lines {
+            self.line(text);
+        }
+    }
+
     /// Runs `work`, which writes to the terminal, with the bar out of its way.
     pub fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         self.bar.suspend(work)

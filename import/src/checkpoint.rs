@@ -7,7 +7,7 @@ use wan_model::{ClipVisionConfig, ModelKind, Strides, VaeConfig, WanConfig, text
 use crate::{
     Component, GenerationConfig, ImportError, PipelineConfig, SchedulerConfig,
     experts::{self, Experts},
-    parts,
+    package, parts,
 };
 
 /// Where the user says the model is: a folder, single components, or both, in which case the component wins.
@@ -34,7 +34,8 @@ pub struct Source {
 }
 
 /// How a model's folder is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// One folder for each component, as the diffusers library writes them.
     Diffusers,
@@ -47,7 +48,7 @@ pub enum Layout {
 /// A model whose components all exist, can be run, and belong together.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// How the folder is laid out.
+    /// How the folder is laid out, or, for a package, that of the model it was made from was.
     pub layout: Layout,
     /// The diffusion transformer; of two, that for low noise.
     pub dit: Component,
@@ -81,20 +82,21 @@ impl Checkpoint {
     /// Finds, maps and recognises every component.
     ///
     /// # Errors
-    /// [`ImportError::MissingComponent`], [`ImportError::WrongComponent`], [`ImportError::NotRunnable`], whatever the
+    /// [`ImportError::Package`], [`ImportError::MissingComponent`], [`ImportError::WrongComponent`], [`ImportError::NotRunnable`], whatever the
     /// readers, [`crate::Fingerprint::of`] and the components' configurations find wrong,
     /// [`ImportError::ExpertsDiffer`], and [`ImportError::Mismatch`] if the components are each good but of different
     /// models.
     pub fn open(source: &Source) -> Result<Self, ImportError> {
         let layout = parts::layout(source)?;
         let root = source.model.as_deref();
+        let package = root.map(package::read).transpose()?.flatten();
         let Experts { dit, high: dit_high, config: dit_config } = Experts::open(source, layout)?;
         let vae = parts::vae(source, layout, dit_config.out_dim)?;
         let text_encoder = parts::text_encoder(source, layout)?;
         let clip = dit_config.image_dim().map(|_| parts::image_encoder(source, layout)).transpose()?;
         let scheduler = root.map(|root| root.join("scheduler/scheduler_config.json")).filter(|p| p.is_file());
         let model = Self {
-            layout,
+            layout: package.map_or(layout, |package| package.layout),
             dit,
             dit_high,
             dit_config,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use wan_model::{ClipVisionConfig, VaeConfig, WanConfig, text::Umt5Config};
 
 use crate::{
-    Fingerprint, ImportError, KeyTable, Kind, TensorSource, TokenTable,
+    Fingerprint, ImportError, KeyTable, Kind, Packed, Quant, TensorSource, TokenTable,
     config::{self, Settings},
     json, locate, source,
 };
@@ -40,6 +40,11 @@ impl Component {
             .into_iter()
             .filter_map(|name| self.source.data(name))
             .for_each(|data| data.release());
+    }
+
+    /// In how many bits the file holds weights, if it holds any in fewer.
+    pub fn quant(&self) -> Option<Quant> {
+        self.source.names().into_iter().find_map(|name| self.source.packed(name)).map(Packed::quant)
     }
 
     /// Asks the system to bring the weights' file pages into memory, for a component that is needed soon. Whether and

@@ -52,17 +52,26 @@ pub(crate) fn tensor_data(
         let shared = Bytes::from_shared(bytes.shared(), AllocationProperty::File);
         return Ok((TensorData::from_bytes(shared, shape, dtype.into()), true));
     }
-    let data = match dtype {
-        FloatDType::F32 => converted::<f32>(stored, bytes, shape)?,
-        FloatDType::F16 => converted::<f16>(stored, bytes, shape)?,
-        FloatDType::BF16 => converted::<bf16>(stored, bytes, shape)?,
-        _ => return Err(Fault::Dtype),
-    };
-    Ok((data, false))
+    Ok((copied(bytes, stored, dtype, shape)?, false))
+}
+
+/// Values of `shape` in `dtype`.
+pub(crate) fn copied(
+    bytes: &[u8],
+    stored: &Stored,
+    dtype: FloatDType,
+    shape: Vec<usize>,
+) -> Result<TensorData, Fault> {
+    match dtype {
+        FloatDType::F32 => converted::<f32>(stored, bytes, shape),
+        FloatDType::F16 => converted::<f16>(stored, bytes, shape),
+        FloatDType::BF16 => converted::<bf16>(stored, bytes, shape),
+        _ => Err(Fault::Dtype),
+    }
 }
 
 /// The element width if no conversion is needed.
-fn same(stored: &Stored, dtype: FloatDType) -> Option<usize> {
+pub(crate) fn same(stored: &Stored, dtype: FloatDType) -> Option<usize> {
     match (stored, dtype) {
         (Stored::F32, FloatDType::F32) => Some(4),
         (Stored::F16, FloatDType::F16) | (Stored::Bf16, FloatDType::BF16) => Some(2),
@@ -71,7 +80,7 @@ fn same(stored: &Stored, dtype: FloatDType) -> Option<usize> {
 }
 
 /// Whether no element has all exponent bits set. Dtypes without such a pattern are finite.
-fn all_finite(stored: &Stored, bytes: &[u8]) -> bool {
+pub(crate) fn all_finite(stored: &Stored, bytes: &[u8]) -> bool {
     let parts = bytes.par_chunks(CHUNK * 8);
     match stored {
         Stored::F32 => parts.all(|part| {
@@ -104,7 +113,7 @@ pub(crate) fn to_f32(stored: &Stored, bytes: &[u8], out: &mut [f32]) -> Result<(
                 return Err(Fault::Overflow);
             }
         }
-        Stored::Other(_) => return Err(Fault::Dtype),
+        Stored::Quantized(_) | Stored::Other(_) => return Err(Fault::Dtype),
     }
     let finite = !out.iter().fold(false, |bad, v| bad | !v.is_finite());
     if finite { Ok(()) } else { Err(Fault::NonFinite) }

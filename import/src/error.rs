@@ -73,6 +73,18 @@ pub enum ImportError {
     /// A tensor of a dtype that is not read.
     #[error("{}: {key} has dtype {dtype}; only F64, F32, F16 and BF16 are read", path.display())]
     Dtype { path: PathBuf, key: String, dtype: String },
+    /// A weight in fewer bits of a form that is not read.
+    #[error("{}: {key} is quantized in a form that is not read: {detail}", path.display())]
+    Quantized { path: PathBuf, key: String, detail: String },
+    /// A package, or a folder to become one, that is not what it should be.
+    #[error("{}: {detail}", path.display())]
+    Package { path: PathBuf, detail: String, hint: &'static str },
+    /// A file of a package could not be written.
+    #[error("writing {}: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    /// The caller ended the work.
+    #[error("interrupted")]
+    Interrupted,
     /// NaN or infinity in a weight.
     #[error("{}: {key} holds NaN or infinity", path.display())]
     NonFinite { path: PathBuf, key: String },
@@ -118,6 +130,11 @@ impl ImportError {
             Self::Mismatch { .. } | Self::ExpertsDiffer { .. } => "take both from the same model".into(),
             Self::Conflict { .. } => "the configuration belongs to another checkpoint".into(),
             Self::Array { .. } => "write it with numpy: np.save(file, array.astype(np.float32))".into(),
+            Self::Quantized { .. } => "use a checkpoint in nf4, int8 or floats".into(),
+            Self::Package { hint, .. } => (*hint).into(),
+            Self::Write { source, .. } if is_full(source) => {
+                "free some space and run the same command again: finished files are kept".into()
+            }
             Self::NoCamera { .. } => "`wan camera make -o DIR` makes a camera path".into(),
             Self::Camera { source, .. } => return source.hint(),
             _ => return None,
@@ -132,6 +149,11 @@ impl ImportError {
     pub(crate) fn config(path: &Path, detail: impl Into<String>) -> Self {
         Self::Config { path: path.to_owned(), detail: detail.into() }
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn searched(paths: &[PathBuf]) -> String {

@@ -21,6 +21,8 @@ mod map;
 mod models;
 mod noise;
 mod npy;
+mod package;
+mod packed;
 mod parts;
 mod pickle;
 mod pipeline;
@@ -41,8 +43,13 @@ pub use generation::GenerationConfig;
 pub use keys::{KeyTable, Naming, VaeStages};
 pub use load::{DtypePolicy, load_module, load_network};
 pub use models::TextLayers;
+pub use package::{
+    Conversion, Converted, Made, Part, Plan as PackagePlan, WeightError, planned_bytes,
+    verify as verify_package,
+};
+pub use packed::Packed;
 pub use pipeline::PipelineConfig;
-pub use quant::{INT8_BLOCK, Quant};
+pub use quant::{INT8_BLOCK, Quant, packed_matrix};
 pub use scheduler::SchedulerConfig;
 pub use source::{Stored, TensorBytes, TensorFile, TensorInfo, TensorSource, open};
 pub use tokens::TokenTable;

@@ -11,8 +11,9 @@ use burn::{
 use wan_model::LargeLinears;
 
 use crate::{
-    ImportError, KeyTable, Quant, TensorSource,
+    ImportError, KeyTable, Quant, Stored, TensorSource,
     convert::{self, Fault},
+    packed::Packed,
     quant,
 };
 
@@ -65,7 +66,8 @@ pub fn load_module<M: Module>(
     fill(module, "", plan, source, device)
 }
 
-/// [`load_module`] for a network whose large linear layers are held in fewer bits if the policy says so.
+/// [`load_module`] for a network whose large linear layers are held in fewer bits if the policy says so, or if the file
+/// holds them so: as they lie there then, whatever the policy says.
 ///
 /// # Errors
 /// As [`load_module`].
@@ -242,7 +244,7 @@ fn check_tensor(wanted: &Wanted, source: &dyn TensorSource) -> Result<(), Import
         let (expected, found) = (wanted.shape.clone(), info.shape.clone());
         return Err(ImportError::Shape { path, key, expected, found });
     }
-    if matches!(info.dtype, crate::Stored::Other(_)) {
+    if matches!(info.dtype, Stored::Other(_)) {
         return Err(ImportError::Dtype { path, key, dtype: info.dtype.to_string() });
     }
     Ok(())
@@ -287,6 +289,9 @@ impl ModuleMapper for Loader<'_> {
 impl Loader<'_> {
     fn tensor<const D: usize>(&self) -> Result<Option<Tensor<D>>, ImportError> {
         let Some(wanted) = self.plan.get(&self.place.path()) else { return Ok(None) };
+        if let Some(packed) = self.source.packed(&wanted.key) {
+            return self.dequantized(packed, wanted).map(Some);
+        }
         let found = self.source.info(&wanted.key).zip(self.source.data(&wanted.key));
         let Some((info, bytes)) = found else { return Ok(None) };
         let converted = convert::tensor_data(&bytes, &info.dtype, wanted.dtype, wanted.shape.clone());
@@ -297,6 +302,21 @@ impl Loader<'_> {
             bytes.release();
         }
         Ok(Some(tensor))
+    }
+
+    /// A weight that its layer holds in floats.
+    fn dequantized<const D: usize>(
+        &self,
+        packed: &Packed,
+        wanted: &Wanted,
+    ) -> Result<Tensor<D>, ImportError> {
+        let data = packed.dequantize().and_then(|values| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            convert::copied(&bytes, &Stored::F32, wanted.dtype, wanted.shape.clone())
+        });
+        packed.release();
+        let data = data.map_err(|fault| self.fault(fault, wanted))?;
+        Ok(Tensor::from_data(data, (self.device, DType::from(wanted.dtype))))
     }
 
     fn fault(&self, fault: Fault, wanted: &Wanted) -> ImportError {

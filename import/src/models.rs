@@ -153,7 +153,7 @@ impl Component {
 
 /// A text encoder whose layers are loaded one at a time: eleven gigabytes pass through the memory of one layer.
 ///
-/// Always in f32: the feed-forward's products leave the range of f16.
+/// Always in f32, weights that the file holds in fewer bits aside: the feed-forward's products leave the range of f16.
 pub struct TextLayers<'a> {
     source: &'a dyn TensorSource,
     keys: KeyTable,
@@ -171,7 +171,9 @@ impl TextLayers<'_> {
     /// # Errors
     /// As [`load_module`].
     pub fn block(&self, index: usize) -> Result<Umt5Block, ImportError> {
-        self.part(Umt5Block::new(&self.config, self.device), &format!("blocks.{index}"))
+        let module = Umt5Block::new(&self.config, self.device);
+        let at = format!("blocks.{index}");
+        load_network(module, &at, self.source, &self.keys, &DtypePolicy::F32, self.device)
     }
 
     /// The norm after the last layer.
@@ -179,10 +181,7 @@ impl TextLayers<'_> {
     /// # Errors
     /// As [`load_module`].
     pub fn norm(&self) -> Result<Umt5Norm, ImportError> {
-        self.part(Umt5Norm::new(&self.config, self.device), "norm")
-    }
-
-    fn part<M: Module>(&self, module: M, at: &str) -> Result<M, ImportError> {
-        load_part(module, at, self.source, &self.keys, &DtypePolicy::F32, self.device)
+        let module = Umt5Norm::new(&self.config, self.device);
+        load_part(module, "norm", self.source, &self.keys, &DtypePolicy::F32, self.device)
     }
 }

@@ -7,7 +7,7 @@ use wan_kernels::{NF4_BLOCK, QuantizedMatrix, nest, quantize_int8, quantize_nf4}
 use crate::{DtypePolicy, ImportError, TensorSource, convert};
 
 /// In how many bits the weights of large linear layers are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quant {
     /// Eight bits, symmetric in blocks of [`INT8_BLOCK`] along a row, with a scale in f16 each.
@@ -16,11 +16,12 @@ pub enum Quant {
     Nf4,
 }
 
-/// Values of a row that share a scale: a 64th of the weight more than a scale for each row, and no value that is far
+/// Values of a row that share a scale: a 128th of the weight more than a scale for each row, and no value that is far
 /// off spoils more than these.
-pub const INT8_BLOCK: usize = 128;
+pub const INT8_BLOCK: usize = 256;
 
-/// The tensor `key` of `shape` as the policy wants it; `None` for floats and for rows that the blocks do not divide.
+/// The tensor `key` of `shape` as the file holds it or the policy wants it; `None` for floats and for rows that the
+/// blocks do not divide.
 pub(crate) fn matrix(
     key: &str,
     shape: &[usize],
@@ -28,6 +29,9 @@ pub(crate) fn matrix(
     source: &dyn TensorSource,
     device: &Device,
 ) -> Result<Option<QuantizedMatrix>, ImportError> {
+    if source.packed(key).is_some() {
+        return packed_matrix(source, key, device);
+    }
     let (Some(quant), &[n, k]) = (policy.quant, shape) else { return Ok(None) };
     let found = source.info(key).zip(source.data(key));
     let Some((info, bytes)) = found.filter(|_| quant.fits(k)) else { return Ok(None) };
@@ -36,6 +40,20 @@ pub(crate) fn matrix(
     bytes.release();
     let matrix = quant.quantize(&values, [n, k], policy.half_scales, device);
     Ok(Some(matrix.map_err(|error| ImportError::config(source.path(), format!("{key}: {error}")))?))
+}
+
+/// The weight `key` that `source` holds in fewer bits, on `device`; on the host its codes borrow the mapped file if they
+/// lie on a multiple of four bytes there. `None` for other tensors, and for blocks that products do not take.
+///
+/// # Errors
+/// [`ImportError::NonFinite`] for scales that are.
+pub fn packed_matrix(
+    source: &dyn TensorSource,
+    key: &str,
+    device: &Device,
+) -> Result<Option<QuantizedMatrix>, ImportError> {
+    let Some(packed) = source.packed(key) else { return Ok(None) };
+    packed.matrix(device).map_err(|fault| fault.of(source.path(), key, packed.quant().name()))
 }
 
 impl Quant {
@@ -48,7 +66,7 @@ impl Quant {
     }
 
     /// Whether rows of `k` values are whole blocks.
-    fn fits(self, k: usize) -> bool {
+    pub(crate) fn fits(self, k: usize) -> bool {
         let block = match self {
             Self::Int8 => INT8_BLOCK,
             Self::Nf4 => NF4_BLOCK,

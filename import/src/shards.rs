@@ -52,7 +52,7 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, ImportError> {
 }
 
 /// A file directly inside the folder: no separators, no parent, no root or drive, no backslash on any system.
-fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let one = matches!(parts.next(), Some(Component::Normal(part)) if part == name) && parts.next().is_none();
     one && !name.contains(['\\', ':', '\0'])

@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
-    ImportError,
+    ImportError, Quant,
     map::{MappedFile, MappedPart},
+    packed::{self, Packed},
     safetensors, shards, torch,
 };
 
@@ -24,6 +25,8 @@ pub enum Stored {
     F16,
     /// The upper half of a single.
     Bf16,
+    /// Codes of a weight in fewer bits, with scales of their own: [`TensorSource::packed`].
+    Quantized(Quant),
     /// A dtype that no weight of ours has, by the file's name for it.
     Other(String),
 }
@@ -35,6 +38,7 @@ impl Stored {
             Self::F64 => 8,
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
+            Self::Quantized(_) => return None,
             Self::Other(name) => match name.as_str() {
                 "I64" | "U64" | "C64" => 8,
                 "I32" | "U32" => 4,
@@ -65,6 +69,8 @@ impl fmt::Display for Stored {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
+            Self::Quantized(Quant::Int8) => "INT8",
+            Self::Quantized(Quant::Nf4) => "NF4",
             Self::Other(name) => name,
         })
     }
@@ -77,7 +83,7 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// Element type in the file.
     pub dtype: Stored,
-    /// Length of the contiguous tensor in bytes.
+    /// Length of the contiguous tensor in bytes; of a quantized one, of codes and scales.
     pub bytes: usize,
 }
 
@@ -89,8 +95,13 @@ pub trait TensorSource: Send + Sync + fmt::Debug {
     fn names(&self) -> Vec<&str>;
     /// Shape and dtype of a tensor.
     fn info(&self, name: &str) -> Option<&TensorInfo>;
-    /// The bytes of a tensor, row-major and little-endian; `None` if there is no such tensor.
+    /// The bytes of a tensor, row-major and little-endian, of a quantized one the codes; `None` if there is no such
+    /// tensor.
     fn data(&self, name: &str) -> Option<TensorBytes>;
+    /// A tensor that is held in fewer bits, with its scales.
+    fn packed(&self, _name: &str) -> Option<&Packed> {
+        None
+    }
     /// Asks the system to have the tensors' bytes in memory when they are wanted; does nothing where none lie in files.
     fn read_ahead(&self) {}
 }
@@ -139,6 +150,7 @@ pub struct TensorFile {
     path: PathBuf,
     files: Vec<MappedFile>,
     tensors: BTreeMap<String, Entry>,
+    packed: BTreeMap<String, Packed>,
 }
 
 /// Where a tensor lies. `range` is inside the file, and `strides` (in elements) stay inside `range`.
@@ -152,7 +164,18 @@ pub(crate) struct Entry {
 
 impl TensorFile {
     pub(crate) fn new(path: &Path, files: Vec<MappedFile>, tensors: BTreeMap<String, Entry>) -> Self {
-        Self { path: path.to_owned(), files, tensors }
+        Self { path: path.to_owned(), files, tensors, packed: BTreeMap::new() }
+    }
+
+    /// Takes the tensor `name` for a weight in fewer bits, of which `parts` are the scales.
+    pub(crate) fn pack(&mut self, name: &str, parts: &[String], packed: Packed) {
+        let scales = parts.iter().filter_map(|part| self.tensors.remove(part));
+        let bytes: usize = scales.map(|entry| entry.info.bytes).sum();
+        if let Some(entry) = self.tensors.get_mut(name) {
+            let (shape, dtype) = (packed.shape().to_vec(), Stored::Quantized(packed.quant()));
+            entry.info = TensorInfo { shape, dtype, bytes: entry.info.bytes + bytes };
+        }
+        self.packed.insert(name.to_owned(), packed);
     }
 
     pub(crate) fn into_parts(self) -> (Vec<MappedFile>, BTreeMap<String, Entry>) {
@@ -173,7 +196,14 @@ impl TensorSource for TensorFile {
         self.tensors.get(name).map(|entry| &entry.info)
     }
 
+    fn packed(&self, name: &str) -> Option<&Packed> {
+        self.packed.get(name)
+    }
+
     fn data(&self, name: &str) -> Option<TensorBytes> {
+        if let Some(packed) = self.packed.get(name) {
+            return Some(packed.codes().clone());
+        }
         let entry = self.tensors.get(name)?;
         let part = self.files[entry.file].part(entry.range.clone());
         Some(match &entry.strides {
@@ -212,12 +242,16 @@ fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<
 }
 
 /// Opens a `.safetensors` file, a `.safetensors.index.json` with its shards, or a zip `.pth`, whichever the name or
-/// else the first bytes say.
+/// else the first bytes say. Weights that bitsandbytes or a package holds in fewer bits appear as one tensor each.
 ///
 /// # Errors
-/// [`ImportError::Io`], [`ImportError::Format`] for damaged files, [`ImportError::ForbiddenGlobal`] for pickles that
+/// [`ImportError::Io`], [`ImportError::Quantized`], [`ImportError::Format`] for damaged files, [`ImportError::ForbiddenGlobal`] for pickles that
 /// want to run code, and [`ImportError::UnsupportedFormat`].
 pub fn open(path: &Path) -> Result<TensorFile, ImportError> {
+    packed::recognise(open_plain(path)?)
+}
+
+fn open_plain(path: &Path) -> Result<TensorFile, ImportError> {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
         return shards::open(path);
     }

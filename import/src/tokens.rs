@@ -33,7 +33,7 @@ impl TokenTable {
             let first = vec![names.join(" or ")];
             return Err(ImportError::MissingTensors { path, count: 1, first });
         };
-        if matches!(info.dtype, Stored::Other(_)) {
+        if matches!(info.dtype, Stored::Other(_) | Stored::Quantized(_)) {
             return Err(ImportError::Dtype { path, key: key.into(), dtype: info.dtype.to_string() });
         }
         let &[vocab, width] = info.shape.as_slice() else {

@@ -4,18 +4,28 @@ use serde_json::Value;
 
 use super::{print, print_json};
 use crate::{
-    Failure,
+    CancelToken, Failure,
     args::InspectArgs,
     engine::{self, ModelPath},
+    interrupt,
+    progress::Progress,
 };
 
 /// Prints the description of a checkpoint.
-pub fn run(args: &InspectArgs) -> Result<(), Failure> {
+pub fn run(args: &InspectArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
     if let ModelPath::Folder(path) = &args.path
         && !path.exists()
     {
         let message = format!("{} does not exist", path.display());
         return Err(Failure::usage(message, "give a checkpoint folder or file"));
+    }
+    if args.verify {
+        let cancel = CancelToken::default();
+        interrupt::install(&cancel, leave)?;
+        let mut progress = Progress::new(quiet);
+        engine::convert::verify(&args.path, &cancel, &mut |done, total| {
+            progress.bytes("verify", done, total)
+        })?;
     }
     let description = engine::inspect(&args.path)?;
     if args.json { print_json(&description) } else { print(outline(&description, 0).trim_end()) }

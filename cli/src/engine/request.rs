@@ -75,7 +75,7 @@ pub enum VaeDtype {
 pub enum Quant {
     /// those of --dtype
     None,
-    /// eight, a scale for 128 values of a row
+    /// eight, a scale for 256 values of a row
     Int8,
     /// four, bitsandbytes' code book for 64 values
     Nf4,

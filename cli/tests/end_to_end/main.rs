@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod convert;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
