@@ -79,18 +79,22 @@ impl Packed {
 
     /// On `device`, on the host without a copy of codes that lie on a multiple of four; `None` if a block goes over the
     /// end of a row or is none that products take.
-    pub(crate) fn matrix(&self, device: &Device) -> Result<Option<QuantizedMatrix>, Fault> {
+    pub(crate) fn matrix(
+        &self,
+        half_scales: bool,
+        device: &Device,
+    ) -> Result<Option<QuantizedMatrix>, Fault> {
         let [n, k] = self.shape;
         if !self.block.is_multiple_of(BLOCK_UNIT) || !k.is_multiple_of(self.block) {
             return Ok(None);
         }
         let per_word = if self.quant() == Quant::Int8 { 4 } else { 8 };
-        let scales = self.device_scales(device)?;
+        let scales = self.device_scales(half_scales, device)?;
         let words = words(&self.codes, [n, k / per_word], device);
         Ok(QuantizedMatrix::from_parts(words, scales).ok())
     }
 
-    fn device_scales(&self, device: &Device) -> Result<Scales, Fault> {
+    fn device_scales(&self, half_scales: bool, device: &Device) -> Result<Scales, Fault> {
         let [n, k] = self.shape;
         let by_block = |values: Vec<f32>, dtype| {
             let data = TensorData::new(values, [n, k / self.block]).convert_dtype(dtype);
@@ -98,7 +102,7 @@ impl Packed {
         };
         Ok(match &self.scales {
             PackedScales::Int8 { scales, .. } => {
-                let half = scales.stored == Stored::F16 && device.supports_dtype(DType::F16);
+                let half = half_scales && scales.stored == Stored::F16;
                 Scales::Int8(by_block(self.maxima()?, if half { DType::F16 } else { DType::F32 }))
             }
             PackedScales::Nested { codes, absmax, map, offset, block: NESTED_BLOCK } => {

@@ -16,7 +16,7 @@ pub enum Quant {
     Nf4,
 }
 
-/// Values of a row that share a scale: a 128th of the weight more than a scale for each row, and no value that is far
+/// Values of a row that share a scale: a 128th of the weight more, and no value that is far
 /// off spoils more than these.
 pub const INT8_BLOCK: usize = 256;
 
@@ -30,7 +30,7 @@ pub(crate) fn matrix(
     device: &Device,
 ) -> Result<Option<QuantizedMatrix>, ImportError> {
     if source.packed(key).is_some() {
-        return packed_matrix(source, key, device);
+        return packed_matrix(source, key, policy.half_scales, device);
     }
     let (Some(quant), &[n, k]) = (policy.quant, shape) else { return Ok(None) };
     let found = source.info(key).zip(source.data(key));
@@ -43,17 +43,18 @@ pub(crate) fn matrix(
 }
 
 /// The weight `key` that `source` holds in fewer bits, on `device`; on the host its codes borrow the mapped file if they
-/// lie on a multiple of four bytes there. `None` for other tensors, and for blocks that products do not take.
+/// lie on a multiple of four bytes there. Scales that are f16 in the file stay so with `half_scales`. `None` for other tensors, and for blocks that products do not take.
 ///
 /// # Errors
 /// [`ImportError::NonFinite`] for scales that are.
 pub fn packed_matrix(
     source: &dyn TensorSource,
     key: &str,
+    half_scales: bool,
     device: &Device,
 ) -> Result<Option<QuantizedMatrix>, ImportError> {
     let Some(packed) = source.packed(key) else { return Ok(None) };
-    packed.matrix(device).map_err(|fault| fault.of(source.path(), key, packed.quant().name()))
+    packed.matrix(half_scales, device).map_err(|fault| fault.of(source.path(), key, packed.quant().name()))
 }
 
 impl Quant {

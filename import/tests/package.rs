@@ -136,7 +136,7 @@ fn bytes(source: &dyn TensorSource) -> BTreeMap<String, Vec<u8>> {
 
 fn assert_equal(source: &Checkpoint, package: &Checkpoint, quant: Quant) {
     let device = Device::flex();
-    let policy = DtypePolicy { matmul: FloatDType::F32, quant: Some(quant) };
+    let policy = DtypePolicy { quant: Some(quant), ..DtypePolicy::F32 };
     for high in [false, true] {
         assert_eq!(package.expert(high).quant(), Some(quant));
         let fly = source.load_expert(high, &policy, &device).unwrap();
@@ -229,7 +229,7 @@ fn large_embeddings_are_in_eight_bits_and_floats_once_loaded() {
     assert_eq!(embedder("text_embedder.linear_1"), Stored::F32, "it is small here");
     assert_eq!((embedder("time_proj"), embedder("time_embedder.linear_2")), (Stored::F32, Stored::F32));
     assert_eq!(package.dit.quant(), Some(Quant::Nf4));
-    let policy = DtypePolicy { matmul: FloatDType::F32, quant: Some(Quant::Nf4) };
+    let policy = DtypePolicy { quant: Some(Quant::Nf4), ..DtypePolicy::F32 };
     let device = Device::flex();
     let fly = contents(model.open().unwrap().load_transformer(&policy, &device).unwrap());
     let held = contents(package.load_transformer(&DtypePolicy::F32, &device).unwrap());
