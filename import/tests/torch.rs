@@ -17,8 +17,7 @@ fn values(file: &TensorFile, name: &str) -> Vec<f32> {
             Stored::F32 => f32::from_le_bytes(b.try_into().unwrap()),
             Stored::F16 => half::f16::from_le_bytes(b.try_into().unwrap()).to_f32(),
             Stored::Bf16 => half::bf16::from_le_bytes(b.try_into().unwrap()).to_f32(),
-            Stored::Other(_) => i64::from_le_bytes(b.try_into().unwrap()) as f32,
-            Stored::Quantized(quant) => panic!("{quant:?}"),
+            Stored::Other(_) | Stored::Quantized(_) => i64::from_le_bytes(b.try_into().unwrap()) as f32,
         })
         .collect()
 }
