@@ -25,11 +25,11 @@ pub fn run(args: &ConvertArgs, quiet: bool, leave: fn()) -> Result<(), Failure> 
         only: &args.only,
         report: args.report.is_some(),
     };
-    let mut pace = Pace { start, done: 0, total: 0 };
+    let mut pace = Pace { start, done: 0, total: 0, filed: 0, kept: 0 };
     let package = convert(&request, &args.output, &cancel, &mut |event| pace.show(event, &mut progress));
     progress.clear();
     let (package, seconds) = (package?, start.elapsed().as_secs_f64());
-    progress.line(&summary(&package, seconds));
+    progress.line(&summary(&package, seconds, pace.rate()));
     let errors = &package.made.errors;
     match &args.report {
         Some(path) if path.as_os_str() != "-" => write_report(path, errors)?,
@@ -49,6 +49,10 @@ struct Pace {
     /// Bytes of the source.
     done: u64,
     total: u64,
+    /// Of `done`, in finished files.
+    filed: u64,
+    /// Of `done`, in files of an earlier run.
+    kept: u64,
 }
 
 impl Pace {
@@ -59,8 +63,11 @@ impl Pace {
                 progress.bytes("convert", done, total);
             }
             Converted::File { path, bytes, before } => {
-                let seconds = self.start.elapsed().as_secs_f64();
-                let rate = self.done as f64 / seconds.max(1e-3);
+                if before {
+                    self.kept += self.done - self.filed;
+                }
+                self.filed = self.done;
+                let rate = self.rate();
                 let eta = (self.total - self.done.min(self.total)) as f64 / rate.max(1.0);
                 let kept = if before { ", kept from before" } else { "" };
                 let (megabytes, rate) = (bytes as f64 / 1e6, rate / 1e6);
@@ -68,11 +75,16 @@ impl Pace {
             }
         }
     }
+
+    /// Bytes of the source in a second.
+    fn rate(&self) -> f64 {
+        (self.done - self.kept) as f64 / self.start.elapsed().as_secs_f64().max(1e-3)
+    }
 }
 
-fn summary(package: &Package, seconds: f64) -> String {
+fn summary(package: &Package, seconds: f64, rate: f64) -> String {
     let [before, after] = [package.source_bytes, package.made.bytes].map(|bytes| bytes as f64 / 1e9);
-    let rate = package.source_bytes as f64 / 1e6 / seconds.max(1e-3);
+    let rate = rate / 1e6;
     let error = mean(&package.made.errors).map(|mean| format!(", mean error {mean:.2e}")).unwrap_or_default();
     format!("{before:.3} GB became {after:.3} GB in {seconds:.1} s, {rate:.0} MB/s{error}")
 }
