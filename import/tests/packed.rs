@@ -66,7 +66,7 @@ fn weights_stand_for_what_bitsandbytes_means() {
             let what = format!("{name} on {on}");
             let held = load_network(layer(), "", &file, &table, &DtypePolicy::F32, &device).unwrap();
             assert_close(&what, held.linear.forward(x.clone()), expected, F32);
-            let matrix = packed_matrix(&file, &format!("{name}.weight"), &device).unwrap();
+            let matrix = packed_matrix(&file, &format!("{name}.weight"), false, &device).unwrap();
             assert_eq!(matrix.map(|matrix| matrix.dims()), as_it_lies.then_some([n, k]), "{what}");
             let floats = load_module(layer(), &file, &table, &DtypePolicy::F32, &device).unwrap();
             assert_close(&what, floats.linear.forward(x), expected, F32);
@@ -78,7 +78,7 @@ fn weights_stand_for_what_bitsandbytes_means() {
 fn codes_stay_where_they_are_on_the_host() {
     let file = golden();
     for (name, borrowed) in [("nested.weight", true), ("rows.weight", true), ("plain.weight", false)] {
-        let matrix = packed_matrix(&file, name, &Device::flex()).unwrap().unwrap();
+        let matrix = packed_matrix(&file, name, true, &Device::flex()).unwrap().unwrap();
         let words = matrix.into_parts().0.into_data();
         let held = words.as_bytes().as_ptr() == file.data(name).unwrap().as_ptr();
         assert_eq!(held, borrowed, "{name}");
@@ -167,6 +167,6 @@ fn scales_that_are_not_finite_are_refused() {
     let mut tensors = int8();
     tensors[1].3 = f32s(&[1.0, f32::NAN]);
     let file = opened(&tensors).unwrap();
-    let error = packed_matrix(&file, "a.weight", &Device::flex());
+    let error = packed_matrix(&file, "a.weight", true, &Device::flex());
     assert!(matches!(error, Err(ImportError::NonFinite { .. })), "{error:?}");
 }

@@ -48,7 +48,7 @@ impl TensorSource for Random {
 /// A block with a camera, of widths that blocks of every size divide.
 fn component() -> Component {
     let kind = ModelKind::LingBot { control_dim: 6, causal: false };
-    let config = WanConfig { kind, dim: 256, ffn_dim: 384, layers: 2, in_dim: 36, ..WanConfig::t2v_1_3b() };
+    let config = WanConfig { kind, dim: 256, ffn_dim: 512, layers: 2, in_dim: 36, ..WanConfig::t2v_1_3b() };
     let source = Random(presets::shapes(&config, Naming::Official));
     let fingerprint = Fingerprint::of(&source).unwrap();
     let settings = serde_json::json!({"num_heads": 2});
@@ -108,7 +108,7 @@ fn every_large_layer_is_quantized_and_no_other() {
     model.large_linears("", &mut |path, linear| layers.push((path.to_owned(), linear.shape())));
     // Of each block eight layers of attention, two of the feed-forward and four of the camera.
     assert_eq!(layers.len(), 2 * 14);
-    assert!(layers.contains(&("blocks.1.ffn.linear1".to_owned(), [384, 256])));
+    assert!(layers.contains(&("blocks.1.ffn.linear1".to_owned(), [512, 256])));
     assert!(layers.iter().any(|(path, _)| path == "blocks.0.camera.shift"));
     // What is left for a visitor are floats; each large weight is not among them.
     let floats = model.num_params();

@@ -19,6 +19,7 @@ pub struct Linear {
 
 /// A weight `[out, in]` as it is held.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a box is no module, and a network has some hundred of these")]
 enum Weight {
     Float(Param<Tensor<2>>),
     /// In fewer bits, with the dtype of the products' other side.

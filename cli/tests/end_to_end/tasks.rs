@@ -101,6 +101,9 @@ fn a_world_is_as_long_as_its_camera_path() {
     assert!(notes.contains("9 frames instead of 81: the camera path has 11 poses"), "{notes}");
 }
 
+/// A checkpoint, flags, and parts of the error and of the hint.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[test]
 fn missing_and_unfit_inputs_are_named() {
     let bench = bench();
@@ -110,7 +113,7 @@ fn missing_and_unfit_inputs_are_named() {
     truncate_poses(&bench, "short", 3);
     bench.wan(&["camera", "make", "-o", "bent", "--frames", "9", "forward 1"]).good();
     bend_pose(&bench, "bent");
-    let cases: &[(&str, &[(&str, &str)], &str, &str)] = &[
+    let cases: &[Refused] = &[
         ("i2v_clip", &[], "i2v needs an image", "add --image FILE"),
         ("i2v_a14b", &[], "i2v needs an image", "add --image FILE"),
         ("lingbot", &[("--camera", "walk")], "world needs an image", "add --image FILE"),
