@@ -27,6 +27,7 @@ struct Norm {
 }
 
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a box is no module")]
 enum Layer {
     Dense(Linear),
     Scale(Norm),

@@ -88,7 +88,8 @@ fn flow(model: &WanTransformer, device: &Device) -> Vec<f32> {
 #[test]
 fn fewer_bits_move_the_flow_a_little() {
     let exact = flow(&load(&DtypePolicy::F32, &Device::flex()), &Device::flex());
-    for (quant, least, most) in [(Quant::Int8, 1e-4, 1e-2), (Quant::Nf4, 1e-2, 1.5e-1)] {
+    // A row here is one block of eight bits or four of four; of two layers of blocks the errors add up.
+    for (quant, least, most) in [(Quant::Int8, 1e-4, 1.5e-2), (Quant::Nf4, 1e-2, 1.5e-1)] {
         let reference = flow(&load(&quantized(quant), &Device::flex()), &Device::flex());
         let error = relative_l2(&reference, &exact);
         assert!((least..most).contains(&error), "{quant:?}: {error:.2e}");
