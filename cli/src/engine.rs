@@ -126,8 +126,8 @@ pub fn run(
     let stream_blocks = request.offload == Offload::Block && device != Device::flex();
     let vae_memory = VaeMemory { half: request.vae_dtype == VaeDtype::F16, ..VaeMemory::default() };
     let cancel = cancel.clone();
-    let mut engine =
-        Engine { device, dtype, quant, stream_blocks, vae_memory, cancel, observer: &mut observer };
+    let plain = Engine::new(device, cancel, &mut observer);
+    let mut engine = Engine { dtype, quant, stream_blocks, vae_memory, ..plain };
     wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
     Ok(relay.finish()?)
 }

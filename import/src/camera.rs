@@ -35,13 +35,17 @@ struct Cameras {
 ///
 /// A folder holds `poses.npy` (`[N, 4, 4]`, camera to world, x right, y down, z forward), `intrinsics.npy` (`[N, 4]`:
 /// fx, fy, cx, cy in pixels of a 480x832 image) and, for models that move by keys, `action.npy` (`[N, 4]`: W, A, S,
-/// D). Without `poses.npy` its `cameras.json` is read, which a path may also name directly: an object of `poses`,
-/// `intrinsics` and, if there are any, `actions`, with the same numbers in nested lists.
+/// D). `poses.npy` may be named for its folder. Without it the folder's `cameras.json` is read, which a path may also
+/// name directly: an object of `poses`, `intrinsics` and, if there are any, `actions`, with the same numbers in nested
+/// lists.
 ///
 /// # Errors
 /// Missing, damaged, oversized files and arrays of other shapes or dtypes; [`ImportError::Camera`] for what the numbers
 /// say.
 pub fn read_camera(path: &Path) -> Result<CameraPath, ImportError> {
+    // The file that a folder is known by stands for the folder.
+    let of_poses = path.parent().filter(|_| path.is_file() && path.ends_with(POSES));
+    let path = of_poses.unwrap_or(path);
     let cameras = path.join(CAMERAS);
     if path.is_file() {
         read_json(path)

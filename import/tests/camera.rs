@@ -78,6 +78,7 @@ fn what_is_written_is_read_back() {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
     let again = read_camera(folder.path()).unwrap();
+    assert_eq!(read_camera(&folder.path().join("poses.npy")).unwrap(), again);
     assert_eq!((again.actions(), again.poses().len()), (path.actions(), 13));
     // Files of f32 hold what files of f32 held.
     assert_eq!(again.intrinsics(), path.intrinsics());

@@ -49,6 +49,18 @@ pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -
     engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
 }
 
+impl<'a> Engine<'a> {
+    /// In f32, with all weights of a component on the device.
+    pub fn new(
+        device: Device,
+        cancel: CancelToken,
+        observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
+    ) -> Self {
+        let (quant, stream_blocks, vae_memory) = (None, false, VaeMemory::default());
+        Self { device, dtype: FloatDType::F32, quant, stream_blocks, vae_memory, cancel, observer }
+    }
+}
+
 impl Engine<'_> {
     fn phase<T>(
         &mut self,

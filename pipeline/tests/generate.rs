@@ -5,7 +5,7 @@ mod support;
 use burn::{prelude::*, tensor::FloatDType};
 use support::{open, request, run, run_in, tiny};
 use testkit::{FRAMES_MEAN, Golden, TestDevice, Tolerance, devices, mean_difference, relative_l2};
-use wan_model::{Solver, VaeMemory};
+use wan_model::Solver;
 use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
 
 #[test]
@@ -99,15 +99,7 @@ fn a_cancelled_run_stops_within_a_step() {
         }
         Ok(())
     };
-    let mut engine = Engine {
-        device: Device::flex(),
-        dtype: FloatDType::F32,
-        quant: None,
-        stream_blocks: false,
-        vae_memory: VaeMemory::default(),
-        cancel,
-        observer: &mut watch,
-    };
+    let mut engine = Engine::new(Device::flex(), cancel, &mut watch);
     let result = generate(&checkpoint, &plan, &mut engine);
     assert!(matches!(result, Err(PipelineError::Cancelled)), "{result:?}");
     assert_eq!(steps, 1);
@@ -123,15 +115,7 @@ fn an_observer_that_fails_ends_the_run_with_its_error() {
         _ => Ok(()),
     };
     let cancel = CancelToken::default();
-    let mut engine = Engine {
-        device: Device::flex(),
-        dtype: FloatDType::F32,
-        quant: None,
-        stream_blocks: false,
-        vae_memory: VaeMemory::default(),
-        cancel,
-        observer: &mut watch,
-    };
+    let mut engine = Engine::new(Device::flex(), cancel, &mut watch);
     let error = generate(&checkpoint, &plan, &mut engine).expect_err("the observer failed");
     assert_eq!(error.to_string(), "no space left");
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use burn::{prelude::*, tensor::FloatDType};
 use testkit::Golden;
 use wan_import::{Checkpoint, Source};
-use wan_model::VaeMemory;
 use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
 
 /// `tests/goldens/tiny/<layout>`.
@@ -70,15 +69,7 @@ pub fn run_in(
     };
     let plan = request.plan(checkpoint)?;
     let cancel = CancelToken::default();
-    let mut engine = Engine {
-        device: device.clone(),
-        dtype,
-        quant: None,
-        stream_blocks: false,
-        vae_memory: VaeMemory::default(),
-        cancel,
-        observer: &mut watch,
-    };
+    let mut engine = Engine { dtype, ..Engine::new(device.clone(), cancel, &mut watch) };
     generate(checkpoint, &plan, &mut engine)?;
     Ok(film)
 }
