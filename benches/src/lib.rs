@@ -7,5 +7,6 @@ mod report;
 
 pub use random::fill;
 pub use report::{
-    Measurement, argument, device_argument, latent_argument, peak_memory_bytes, processor_seconds, time,
+    Measurement, argument, device_argument, latent_argument, peak_memory_bytes, processor_seconds,
+    relative_l2, time,
 };

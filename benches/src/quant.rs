@@ -7,7 +7,7 @@ use serde::Serialize;
 use wan_import::Quant;
 use wan_model::{Conditions, LargeLinears, WanConfig, WanTransformer};
 
-use crate::{fill, time};
+use crate::{fill, relative_l2, time};
 
 /// Rows and columns of one latent frame of 480 tokens.
 const LATENT: [usize; 2] = [40, 48];
@@ -124,13 +124,4 @@ impl Input {
         let y = model.forward(self.x.clone(), 500.0, conditions, &rope);
         y.into_data().convert::<f32>().try_into_vec().unwrap_or_default()
     }
-}
-
-/// Infinite if either is not finite, or empty.
-fn relative_l2(found: &[f32], exact: &[f32]) -> f64 {
-    let square = |x: f32| f64::from(x).powi(2);
-    let error: f64 = found.iter().zip(exact).map(|(a, b)| square(a - b)).sum();
-    let norm: f64 = exact.iter().map(|&b| square(b)).sum();
-    let result = (error / norm).sqrt();
-    if result.is_finite() { result } else { f64::INFINITY }
 }

@@ -97,3 +97,16 @@ pub fn device_argument() -> (String, Device) {
     let device = if name == "wgpu" { Device::wgpu(DeviceKind::DefaultDevice) } else { Device::flex() };
     (name, device)
 }
+
+/// `||found - exact|| / ||exact||`; infinite if that is no number.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn relative_l2(found: &[f32], exact: &[f32]) -> f64 {
+    assert_eq!(found.len(), exact.len(), "lengths differ");
+    let square = |x: f32| f64::from(x).powi(2);
+    let error: f64 = found.iter().zip(exact).map(|(a, b)| square(a - b)).sum();
+    let norm: f64 = exact.iter().map(|&b| square(b)).sum();
+    let result = (error / norm).sqrt();
+    if result.is_finite() { result } else { f64::INFINITY }
+}

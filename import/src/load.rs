@@ -60,10 +60,7 @@ pub fn load_module<M: Module>(
     policy: &DtypePolicy,
     device: &Device,
 ) -> Result<M, ImportError> {
-    let plan = Planner::of(&module, "", keys, policy);
-    plan.check(source)?;
-    plan.refuse_unused(source)?;
-    fill(module, "", plan, source, device)
+    load_part(module, "", source, keys, policy, device)
 }
 
 /// [`load_module`] for a network whose large linear layers are held in fewer bits if the policy says so, or if the file
@@ -79,11 +76,7 @@ pub fn load_network<M: Module + LargeLinears>(
     policy: &DtypePolicy,
     device: &Device,
 ) -> Result<M, ImportError> {
-    let plan = Planner::of(&module, at, keys, policy);
-    plan.check(source)?;
-    if at.is_empty() {
-        plan.refuse_unused(source)?;
-    }
+    let plan = Planner::checked(&module, at, source, keys, policy)?;
     let dtype = DType::from(policy.matmul);
     let mut result = Ok(());
     module.large_linears(at, &mut |path, linear| {
@@ -106,12 +99,11 @@ pub(crate) fn check_module<M: Module>(
     source: &dyn TensorSource,
     keys: &KeyTable,
 ) -> Result<(), ImportError> {
-    let plan = Planner::of(module, "", keys, &DtypePolicy::F32);
-    plan.check(source)?;
-    plan.refuse_unused(source)
+    Planner::checked(module, "", source, keys, &DtypePolicy::F32).map(drop)
 }
 
-/// Fills `module`, which stands at the module path `at` of a larger one; what else the source holds does not matter.
+/// Fills `module`, which stands at the module path `at` of a larger one, of which the source may hold more; at the empty
+/// path it is the whole network.
 pub(crate) fn load_part<M: Module>(
     module: M,
     at: &str,
@@ -120,8 +112,7 @@ pub(crate) fn load_part<M: Module>(
     policy: &DtypePolicy,
     device: &Device,
 ) -> Result<M, ImportError> {
-    let plan = Planner::of(&module, at, keys, policy);
-    plan.check(source)?;
+    let plan = Planner::checked(&module, at, source, keys, policy)?;
     fill(module, at, plan, source, device)
 }
 
@@ -202,6 +193,23 @@ impl ModuleVisitor for Planner<'_> {
 }
 
 impl<'a> Planner<'a> {
+    /// What `module` at the path `at` needs, all of which `source` has; and nothing else, if the path is empty and the
+    /// module so the whole network.
+    fn checked<M: Module>(
+        module: &M,
+        at: &str,
+        source: &dyn TensorSource,
+        keys: &'a KeyTable,
+        policy: &'a DtypePolicy,
+    ) -> Result<Self, ImportError> {
+        let plan = Self::of(module, at, keys, policy);
+        plan.check(source)?;
+        if at.is_empty() {
+            plan.refuse_unused(source)?;
+        }
+        Ok(plan)
+    }
+
     fn of<M: Module>(module: &M, at: &str, keys: &'a KeyTable, policy: &'a DtypePolicy) -> Self {
         let mut plan =
             Self { keys, policy, place: Place::at(at), wanted: BTreeMap::new(), unknown: Vec::new() };

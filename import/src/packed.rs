@@ -16,7 +16,7 @@ use crate::{
 pub(crate) use read::recognise;
 
 /// Maxima that share a maximum in the form that products take.
-const NESTED_BLOCK: usize = 256;
+pub(crate) const NESTED_BLOCK: usize = 256;
 /// Blocks that products take are multiples of this.
 const BLOCK_UNIT: usize = 8;
 

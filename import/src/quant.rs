@@ -2,7 +2,10 @@
 
 use burn::{prelude::*, tensor::DType};
 use half::f16;
-use wan_kernels::{NF4_BLOCK, QuantizedMatrix, nest, quantize_int8, quantize_nf4};
+use wan_kernels::{
+    Int8Weight, KernelError, NF4_BLOCK, NestedScales, Nf4Weight, QuantizedMatrix, nest, quantize_int8,
+    quantize_nf4,
+};
 
 use crate::{DtypePolicy, ImportError, TensorSource, convert};
 
@@ -78,25 +81,51 @@ impl Quant {
     /// The matrix `values`, `[n, k]`, on `device`.
     ///
     /// # Errors
-    /// [`wan_kernels::KernelError`] if the blocks do not divide the rows.
+    /// [`KernelError`] if the blocks do not divide the rows.
     pub fn quantize(
         self,
         values: &[f32],
-        [n, k]: [usize; 2],
+        shape: [usize; 2],
         half_scales: bool,
         device: &Device,
-    ) -> Result<QuantizedMatrix, wan_kernels::KernelError> {
-        Ok(match self {
-            Self::Int8 => {
-                let mut weight = quantize_int8(values, n, k, INT8_BLOCK)?;
-                weight.scales.iter_mut().for_each(|scale| *scale = f16::from_f32(*scale).to_f32());
-                // The same values everywhere: not every device has f16.
-                weight.on(if half_scales { DType::F16 } else { DType::F32 }, device)
+    ) -> Result<QuantizedMatrix, KernelError> {
+        Ok(Weight::of(self, values, shape)?.matrix(half_scales, device))
+    }
+}
+
+/// A weight `[n, k]`, quantized, on the host.
+pub(crate) enum Weight {
+    /// With scales in f16.
+    Int8(Int8Weight, Vec<f16>),
+    Nf4(Nf4Weight, NestedScales),
+}
+
+impl Weight {
+    /// Of `values`, `[n, k]`.
+    pub(crate) fn of(quant: Quant, values: &[f32], [n, k]: [usize; 2]) -> Result<Self, KernelError> {
+        Ok(match quant {
+            Quant::Int8 => {
+                let weight = quantize_int8(values, n, k, INT8_BLOCK)?;
+                let scales = weight.scales.iter().map(|&scale| f16::from_f32(scale)).collect();
+                Self::Int8(weight, scales)
             }
-            Self::Nf4 => {
+            Quant::Nf4 => {
                 let weight = quantize_nf4(values, n, k)?;
-                weight.nested_on(&nest(&weight.absmax), device)
+                let maxima = nest(&weight.absmax);
+                Self::Nf4(weight, maxima)
             }
         })
+    }
+
+    fn matrix(self, half_scales: bool, device: &Device) -> QuantizedMatrix {
+        match self {
+            Self::Int8(weight, scales) => {
+                // The same values everywhere: not every device has f16.
+                let scales = scales.iter().map(|scale| scale.to_f32()).collect();
+                let dtype = if half_scales { DType::F16 } else { DType::F32 };
+                Int8Weight { scales, ..weight }.on(dtype, device)
+            }
+            Self::Nf4(weight, maxima) => weight.nested_on(&maxima, device),
+        }
     }
 }

@@ -6,7 +6,7 @@ use burn::{
     tensor::{Distribution, TensorData},
 };
 use wan_benches::{
-    argument, device_argument, fill, latent_argument, peak_memory_bytes, processor_seconds, time,
+    argument, device_argument, fill, latent_argument, peak_memory_bytes, processor_seconds, relative_l2, time,
 };
 use wan_model::{VaeConfig, VaeDecoder, WanConfig, WanTransformer};
 
@@ -42,7 +42,7 @@ fn main() {
     let runs = (0..argument("--runs", 5)).map(|_| cost(&mut run)).collect();
     // Before the reference takes memory of its own.
     let peak_memory_bytes = peak_memory_bytes();
-    let relative_error = relative_error(&run(), &make(&reference_device())());
+    let relative_error = relative_l2(&run(), &make(&reference_device())());
     print(&Small { network, device: device_name, first, runs, peak_memory_bytes, relative_error });
 }
 
@@ -95,13 +95,6 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
 #[expect(deprecated, reason = "burn-ndarray goes with Burn 0.23; until then it is the reference")]
 fn reference_device() -> Device {
     Device::ndarray()
-}
-
-fn relative_error(actual: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(actual.len(), expected.len(), "lengths differ");
-    let square = |v: f32| f64::from(v).powi(2);
-    let error: f64 = actual.iter().zip(expected).map(|(a, e)| square(a - e)).sum();
-    (error / expected.iter().map(|&e| square(e)).sum::<f64>()).sqrt()
 }
 
 #[expect(clippy::print_stdout, reason = "a measurement's result is its output")]

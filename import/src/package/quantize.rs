@@ -2,25 +2,13 @@
 
 use half::f16;
 use serde_json::json;
-use wan_kernels::{
-    DYNAMIC_MAP_LEN, Int8Weight, KernelError, NF4, NF4_BLOCK, NestedScales, Nf4Weight, dynamic_map, nest,
-    quantize_int8, quantize_nf4,
-};
+use wan_kernels::{DYNAMIC_MAP_LEN, Int8Weight, NF4, NF4_BLOCK, Nf4Weight, dynamic_map};
 
 use super::layout::Piece;
-use crate::{INT8_BLOCK, Quant};
+use crate::{INT8_BLOCK, Quant, packed::NESTED_BLOCK, quant::Weight};
 
-/// Maxima that share a maximum.
-const NESTED_BLOCK: usize = 256;
 /// Bytes of the description of a weight in four bits, filled up with spaces: its length is known before its values.
 const STATE: usize = 256;
-
-/// A weight `[n, k]`, quantized.
-pub(super) enum Weight {
-    /// With scales in f16.
-    Int8(Int8Weight, Vec<f16>),
-    Nf4(Nf4Weight, NestedScales),
-}
 
 /// The tensors of the weight `key`, `[n, k]`, in the order of [`Weight::bytes`].
 pub(super) fn pieces(quant: Quant, key: &str, [n, k]: [usize; 2]) -> Vec<Piece> {
@@ -48,22 +36,6 @@ pub(super) fn pieces(quant: Quant, key: &str, [n, k]: [usize; 2]) -> Vec<Piece> 
 }
 
 impl Weight {
-    /// Of `values`, `[n, k]`.
-    pub fn of(quant: Quant, values: &[f32], [n, k]: [usize; 2]) -> Result<Self, KernelError> {
-        Ok(match quant {
-            Quant::Int8 => {
-                let weight = quantize_int8(values, n, k, INT8_BLOCK)?;
-                let scales = weight.scales.iter().map(|&scale| f16::from_f32(scale)).collect();
-                Self::Int8(weight, scales)
-            }
-            Quant::Nf4 => {
-                let weight = quantize_nf4(values, n, k)?;
-                let maxima = nest(&weight.absmax);
-                Self::Nf4(weight, maxima)
-            }
-        })
-    }
-
     /// Whether every scale is a number.
     pub fn is_finite(&self) -> bool {
         match self {

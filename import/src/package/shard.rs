@@ -11,13 +11,11 @@ use std::{
 use burn::tensor::FloatDType;
 use crc32fast::Hasher;
 
-use super::{
-    layout::{Form, Item, Piece, Shard},
-    quantize::Weight,
-};
+use super::layout::{Form, Item, Piece, Shard};
 use crate::{
     ImportError, Quant, Stored, TensorBytes, TensorSource,
     convert::{self, Fault},
+    quant::Weight,
 };
 
 /// Elements that are converted and written at once.
