@@ -2,15 +2,21 @@
 
 use std::{ops::ControlFlow, time::Instant};
 
-use burn::{prelude::*, tensor::DType};
+use burn::{
+    prelude::*,
+    tensor::{DType, Distribution},
+};
 use serde::Serialize;
 use wan_import::Quant;
-use wan_model::{Conditions, LargeLinears, WanConfig, WanTransformer};
+use wan_model::{
+    CameraContext, Conditions, LargeLinears, WanConfig, WanTransformer,
+    camera::{CameraPath, control_tokens},
+};
 
 use crate::{fill, relative_l2, time};
 
-/// Rows and columns of one latent frame of 480 tokens.
-const LATENT: [usize; 2] = [40, 48];
+/// Frames, rows and columns of a latent video of 480 tokens.
+const LATENT: [usize; 3] = [2, 30, 32];
 /// Forward passes that are timed.
 const RUNS: usize = 3;
 
@@ -27,7 +33,7 @@ pub struct Row {
     /// Part of the bytes in f32 that is not held.
     pub saving: f64,
     pub quantize_seconds: f64,
-    /// Relative L2 error of the output against f32's.
+    /// Relative L2 error of the network's output against f32's.
     pub error: f64,
     /// Median of a forward pass of the whole one-block network.
     pub forward_seconds: f64,
@@ -38,7 +44,7 @@ pub fn run(device: &Device, mut tell: impl FnMut(Row) -> ControlFlow<()>) -> Con
     // A narrow text encoder: its embedding is no part of the block.
     let config = WanConfig { layers: 1, text_dim: 64, ..WanConfig::lingbot_base_cam() };
     let model = fill(WanTransformer::new(&config, device));
-    let input = Input::new(&model, device);
+    let Some(input) = Input::new(&model, device) else { return ControlFlow::Continue(()) };
     let exact = input.flow(&model);
     for quant in [None, Some(Quant::Int8), Some(Quant::Nf4)] {
         let mut model = model.clone();
@@ -53,7 +59,7 @@ pub fn run(device: &Device, mut tell: impl FnMut(Row) -> ControlFlow<()>) -> Con
         seconds.sort_by(f64::total_cmp);
         tell(Row {
             weights: quant.map_or("f32", Quant::name),
-            tokens: LATENT[0] * LATENT[1] / config.patch_volume(),
+            tokens: LATENT.iter().product::<usize>() / config.patch_volume(),
             parameters: held.values,
             bytes: held.bytes,
             saving: 1.0 - held.bytes as f64 / (4 * held.values) as f64,
@@ -99,29 +105,42 @@ fn quantize(model: &mut WanTransformer, quant: Quant, device: &Device) -> Held {
 struct Input {
     x: Tensor<5>,
     text: Tensor<3>,
-    control: Tensor<3>,
+    camera: CameraContext,
 }
 
 impl Input {
-    fn new(model: &WanTransformer, device: &Device) -> Self {
+    /// `None` for a network without a camera.
+    fn new(model: &WanTransformer, device: &Device) -> Option<Self> {
         let config = model.config();
-        let [rows, columns] = LATENT;
-        let tokens = rows * columns / config.patch_volume();
-        let random =
-            |shape: [usize; 3]| Tensor::<3>::random(shape, burn::tensor::Distribution::Default, device);
-        Self {
-            x: random([config.in_dim, rows, columns]).reshape([1, config.in_dim, 1, rows, columns]),
-            text: model.embed_text(random([1, 20, config.text_dim])),
-            control: random([1, tokens, config.control_width().unwrap_or_default()]),
-        }
+        let [frames, rows, columns] = LATENT;
+        let normal = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), device);
+        let control = walk()?.control(8 * rows, 8 * columns, device).ok()?;
+        Some(Self {
+            x: normal([config.in_dim * frames, rows, columns]).reshape([
+                1,
+                config.in_dim,
+                frames,
+                rows,
+                columns,
+            ]),
+            text: model.embed_text(normal([1, 20, config.text_dim])),
+            camera: model.embed_camera(control_tokens(control, config.patch), 0).ok()?,
+        })
     }
 
-    /// The network's output; empty if it takes no camera, which LingBot-World does.
     fn flow(&self, model: &WanTransformer) -> Vec<f32> {
-        let Ok(camera) = model.embed_camera(self.control.clone(), 0) else { return Vec::new() };
-        let conditions = Conditions { text: &self.text, image: None, camera: Some(&camera) };
-        let rope = model.rope([1, LATENT[0], LATENT[1]], &self.x.device());
-        let y = model.forward(self.x.clone(), 500.0, conditions, &rope);
+        let conditions = Conditions { text: &self.text, image: None, camera: Some(&self.camera) };
+        let y = model.forward(self.x.clone(), 500.0, conditions, &model.rope(LATENT, &self.x.device()));
         y.into_data().convert::<f32>().try_into_vec().unwrap_or_default()
     }
+}
+
+/// Five frames forward and to the left.
+fn walk() -> Option<CameraPath> {
+    let pose = |frame: usize| {
+        let (sin, cos) = (0.05 * frame as f64).sin_cos();
+        let forward = 0.1 * frame as f64;
+        [[cos, 0.0, -sin, 0.0], [0.0, 1.0, 0.0, 0.0], [sin, 0.0, cos, forward], [0.0, 0.0, 0.0, 1.0]]
+    };
+    CameraPath::new(&[0, 1, 2, 3, 4].map(pose), &[[416.0, 416.0, 416.0, 240.0]; 5]).ok()
 }

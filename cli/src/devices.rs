@@ -2,18 +2,20 @@
 
 mod probe;
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use burn::tensor::{Device, DeviceKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
 pub use probe::adapters;
 
 /// The `--device` flag. An index counts the adapters of `wan devices`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum DeviceChoice {
+    #[default]
     Auto,
     Cpu,
     Ndarray,
@@ -120,6 +122,35 @@ impl FromStr for DeviceChoice {
             ("vulkan", index) => Ok(Self::Vulkan(index)),
             _ => Err("expected auto, cpu, ndarray, wgpu[:I], vulkan[:I] or metal".to_owned()),
         }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Ndarray => f.write_str("ndarray"),
+            Self::Metal => f.write_str("metal"),
+            Self::Wgpu(None) => f.write_str("wgpu"),
+            Self::Vulkan(None) => f.write_str("vulkan"),
+            Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
+            Self::Vulkan(Some(index)) => write!(f, "vulkan:{index}"),
+        }
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -16,11 +16,14 @@ use wan_model::VaeMemory;
 pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{CancelToken, Engine, FrameChunk, ObserverError, PipelineError};
 
-use crate::verdicts::Finding;
+use crate::{
+    settings::{Offload, VaeDtype},
+    verdicts::Finding,
+};
 use dump::{Dump, DumpError};
 use model::Model;
 pub use model::ModelPath;
-pub use request::{DtypeChoice, Offload, Quant, Request, Schedule, Solver, Task, VaeDtype};
+pub use request::Request;
 use request::{dtype, generate_request};
 
 /// The resolved numbers of a job, known before any heavy work.
@@ -61,6 +64,11 @@ pub enum Event {
     PhaseStarted(Phase),
     /// What was decided for the user.
     Note(String),
+    /// A transformer's weights are where they are used; `bytes` in its file.
+    Loaded {
+        bytes: u64,
+        seconds: f64,
+    },
     /// Of the video that shows the pictures, `done` of `total` parts are encoded.
     Encoded {
         done: usize,
@@ -107,24 +115,24 @@ pub fn run(
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
-    let model = Model::open(request)?;
+    let settings = &request.settings;
+    let model = Model::open(settings)?;
     let checkpoint = &model.checkpoint;
-    let plan = generate_request(request, checkpoint)?.plan(checkpoint)?;
+    let plan = generate_request(settings, checkpoint)?.plan(checkpoint)?;
     let dump = request.dump.as_deref().map(Dump::new).transpose()?;
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
-    let quant = checkpoint.dit.quant().or(request.quant.weights());
-    events(Event::Plan(describe(&plan, request, dtype, quant)));
+    let quant = settings.quant.unwrap_or_default().weights();
+    events(Event::Plan(describe(&plan, request, dtype, checkpoint.dit.quant().or(quant))));
     plan.notes.iter().for_each(|note| events(Event::Note(note.clone())));
     plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
     let mut relay = Relay { events, dump, fallbacks, height: plan.height };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
-    let quant = request.quant.weights();
     // A transformer on the host itself streams out of the mapped file as it is.
-    let stream_blocks = request.offload == Offload::Block && device != Device::flex();
-    let vae_memory = VaeMemory { half: request.vae_dtype == VaeDtype::F16, ..VaeMemory::default() };
+    let stream_blocks = settings.offload == Some(Offload::Block) && device != Device::flex();
+    let vae_memory = VaeMemory { half: settings.vae_dtype == Some(VaeDtype::F16), ..VaeMemory::default() };
     let cancel = cancel.clone();
     let plain = Engine::new(device, cancel, &mut observer);
     let mut engine = Engine { dtype, quant, stream_blocks, vae_memory, ..plain };
@@ -172,6 +180,7 @@ impl Relay<'_> {
             wan_pipeline::Event::Finished { phase, seconds } => {
                 (self.events)(Event::PhaseFinished { phase: phase.into(), seconds });
             }
+            wan_pipeline::Event::Loaded { bytes, seconds } => (self.events)(Event::Loaded { bytes, seconds }),
             wan_pipeline::Event::Step { step, seconds } => {
                 (self.events)(Event::Step { index: step.index, total: step.total, seconds });
             }

@@ -12,6 +12,7 @@ pub mod media;
 mod memory;
 mod progress;
 mod report;
+pub mod settings;
 mod verdicts;
 
 use std::{

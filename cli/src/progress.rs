@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::{
     engine::{Event, Phase, Plan},
@@ -57,6 +57,10 @@ impl Progress {
             Event::Plan(plan) => self.plan(plan),
             Event::PhaseStarted(phase) => self.start(*phase),
             Event::Note(text) => self.line(text),
+            Event::Loaded { bytes, seconds } => {
+                let (bytes, rate) = (HumanBytes(*bytes), HumanBytes((*bytes as f64 / seconds) as u64));
+                self.line(&format!("weights {bytes} in {seconds:.2} s, {rate}/s"));
+            }
             Event::Encoded { done, total } => self.encoded(*done, *total),
             Event::Step { index, total, seconds } => self.step(*index, *total, *seconds),
             Event::Frames(frames) => self.decoded(frames.len()),

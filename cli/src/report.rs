@@ -26,6 +26,9 @@ pub struct Report {
     /// `check` if the device's kernels were checked, `load`, `text`, `image` if there are any, `denoise`, `decode`, `encode`, and `total` of the whole command.
     pub seconds: BTreeMap<&'static str, f64>,
     pub step_seconds: Vec<f64>,
+    /// Of the transformers' weights, in their files and a second of loading.
+    pub loaded_bytes: u64,
+    pub loaded_bytes_per_second: Option<f64>,
     /// Operations that ran without their own kernels, and why.
     pub fallbacks: Vec<Finding>,
     /// What was decided for the user.
@@ -42,6 +45,7 @@ pub struct Recorder {
     plan: Option<Plan>,
     seconds: BTreeMap<&'static str, f64>,
     steps: Vec<f64>,
+    loaded: (u64, f64),
     fallbacks: Vec<Finding>,
     notes: Vec<String>,
     warnings: Vec<String>,
@@ -53,6 +57,9 @@ impl Recorder {
         match event {
             Event::Plan(plan) => self.plan = Some(plan.clone()),
             Event::Step { seconds, .. } => self.steps.push(*seconds),
+            Event::Loaded { bytes, seconds } => {
+                self.loaded = (self.loaded.0 + bytes, self.loaded.1 + seconds);
+            }
             Event::PhaseFinished { phase, seconds } => self.add(label(*phase), *seconds),
             Event::Fallback { finding, .. } => self.fallbacks.push(finding.clone()),
             Event::Note(text) => self.notes.push(text.clone()),
@@ -87,6 +94,8 @@ impl Recorder {
             quant: plan.quant,
             seconds: self.seconds,
             step_seconds: self.steps,
+            loaded_bytes: self.loaded.0,
+            loaded_bytes_per_second: (self.loaded.1 > 0.0).then(|| self.loaded.0 as f64 / self.loaded.1),
             fallbacks: self.fallbacks,
             notes: self.notes,
             warnings: self.warnings,

@@ -9,50 +9,16 @@ use wan_cli::{
     CancelToken, Kind,
     commands::generate::{Job, run_with},
     devices::Target,
-    engine::{
-        DtypeChoice, EngineError, Event, Offload, Phase, Plan, Quant, Request, Schedule, Task, VaeDtype,
-    },
+    engine::{EngineError, Event, Phase, Plan, Request},
     media::Output,
+    settings::{DtypeChoice, Settings},
 };
 
 const FRAMES: usize = 5;
 
 fn job(path: &Path) -> Job {
-    let request = Request {
-        task: Task::Auto,
-        model: None,
-        dit: None,
-        dit_high: None,
-        vae: None,
-        text_encoder: None,
-        image_encoder: None,
-        tokenizer: None,
-        prompt: String::new(),
-        negative: None,
-        image: None,
-        last_image: None,
-        camera: None,
-        size: None,
-        area: None,
-        frames: None,
-        seconds: None,
-        fps: None,
-        steps: None,
-        solver: None,
-        shift: None,
-        guidance: None,
-        guidance_high: None,
-        boundary: None,
-        schedule: Schedule::Auto,
-        seed: 7,
-        noise: None,
-        device: Target::Cpu,
-        dtype: DtypeChoice::F32,
-        quant: Quant::None,
-        offload: Offload::Auto,
-        vae_dtype: VaeDtype::F32,
-        dump: None,
-    };
+    let settings = Settings { seed: Some(7), dtype: Some(DtypeChoice::F32), ..Settings::default() };
+    let request = Request { settings, device: Target::Cpu, dump: None };
     Job { request, output: Output::parse(path).unwrap(), overwrite: false }
 }
 

@@ -42,6 +42,12 @@ impl Component {
             .for_each(|data| data.release());
     }
 
+    /// Bytes of all its tensors as they are stored.
+    pub fn bytes(&self) -> u64 {
+        let infos = self.source.names().into_iter().filter_map(|name| self.source.info(name));
+        infos.map(|info| info.bytes as u64).sum()
+    }
+
     /// In how many bits the file holds weights, if it holds any in fewer.
     pub fn quant(&self) -> Option<Quant> {
         self.source.names().into_iter().find_map(|name| self.source.packed(name)).map(Packed::quant)

@@ -1,12 +1,12 @@
 //! What attention on the host holds beyond queries, keys, values and result at a film's length: 32,760 tokens in 12
 //! heads of 128.
 
-#[path = "support/counting.rs"]
-mod counting;
-
 use burn::{prelude::*, tensor::DType};
-use counting::{alone, most_held};
+use testkit::counting::{Counting, alone, most_held};
 use wan_kernels::{RopeTable, Window, attention, reference, rope_attention, window_attention};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const HEADS: usize = 12;
 const WIDTH: usize = 128;

@@ -1,13 +1,15 @@
 //! What a product with a quantized weight holds on the host beyond activations, codes and result.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/counting.rs"]
-mod counting;
-
 use burn::{prelude::*, tensor::DType};
-use counting::{alone, most_held};
-use testkit::normal;
+use testkit::{
+    counting::{Counting, alone, most_held},
+    normal,
+};
 use wan_kernels::{QuantizedMatrix, nest, quantize_int8, quantize_nf4, reference};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// A layer's width, and some of its outputs: 10 MB of codes of eight bits, 42 MB of f32.
 const K: usize = 5_120;

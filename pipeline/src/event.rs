@@ -29,6 +29,11 @@ pub enum Event<'a> {
         phase: Phase,
         seconds: f64,
     },
+    /// A transformer's weights, `bytes` as its file holds them, are where they are used.
+    Loaded {
+        bytes: u64,
+        seconds: f64,
+    },
     /// Context rows `[n, width]` f32 of the prompt and, with guidance, of the negative prompt.
     Text {
         context: &'a [f32],

@@ -144,19 +144,22 @@ impl Engine<'_> {
     }
 
     fn load_expert(
-        &self,
+        &mut self,
         checkpoint: &Checkpoint,
         plan: &Plan,
         told: &Told,
         high: bool,
     ) -> Result<Expert, PipelineError> {
         let half_scales = self.device.supports_dtype(DType::F16);
+        let start = Instant::now();
         let policy = DtypePolicy { quant: self.quant, half_scales, ..DtypePolicy::float(self.dtype) };
         let transformer = if self.stream_blocks {
             checkpoint.load_expert(high, &policy, &Device::flex())?.with_blocks_streamed_to(&self.device)
         } else {
             checkpoint.load_expert(high, &policy, &self.device)?
         };
+        let (bytes, seconds) = (checkpoint.expert(high).bytes(), start.elapsed().as_secs_f64());
+        self.tell(Event::Loaded { bytes, seconds })?;
         let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
         let context = rows.next().ok_or(PipelineError::NoPrompt)?;
         let scale = plan.guidance.of(high);

@@ -52,7 +52,10 @@ pub struct GenerateRequest {
     pub steps: Option<usize>,
     pub solver: Option<Solver>,
     pub shift: Option<f64>,
+    /// Of both experts where there are two.
     pub guidance: Option<f64>,
+    /// Of the expert for low noise, if it has its own.
+    pub guidance_low: Option<f64>,
     /// Of the expert for high noise, if it has its own.
     pub guidance_high: Option<f64>,
     /// Noise level from which on the expert for high noise works, 0 to 1.
@@ -173,12 +176,17 @@ impl GenerateRequest {
         checkpoint: &Checkpoint,
         defaults: &SamplingDefaults,
     ) -> Result<Guidance, PipelineError> {
-        if self.guidance_high.is_some() && checkpoint.dit_high.is_none() {
-            return Err(PipelineError::OneTransformer("guidance at high noise"));
+        if self.guidance_high.or(self.guidance_low).is_some() && checkpoint.dit_high.is_none() {
+            return Err(PipelineError::OneTransformer("guidance at one noise level"));
         }
         let own = &checkpoint.generation;
         let (low, high) = defaults.guidance;
-        let low = self.guidance.or(own.guidance_scale_2).or(own.guidance_scale).unwrap_or(low);
+        let low = self
+            .guidance_low
+            .or(self.guidance)
+            .or(own.guidance_scale_2)
+            .or(own.guidance_scale)
+            .unwrap_or(low);
         let high = self.guidance_high.or(self.guidance).or(own.guidance_scale).unwrap_or(high);
         let range = |value| in_range("guidance", value, 0.0, 1000.0);
         Ok(Guidance { low: range(low)?, high: range(high)? })

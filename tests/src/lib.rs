@@ -1,6 +1,7 @@
 //! Goldens, tolerances and devices for the test suites. Knows shapes, not models.
 
 mod compare;
+pub mod counting;
 mod devices;
 mod golden;
 mod random;

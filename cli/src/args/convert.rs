@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::engine::{
-    ModelPath, Quant,
-    convert::{PartChoice, StoredDtype},
+use crate::{
+    engine::{
+        ModelPath,
+        convert::{PartChoice, StoredDtype},
+    },
+    settings::Quant,
 };
 
 const EXAMPLE: &str = "\

@@ -14,6 +14,7 @@ use crate::{
     media::{Format, FrameWriter, MediaError, Output},
     progress::Progress,
     report::{Recorder, Report},
+    settings::Settings,
 };
 
 /// Makes one video and prints its path, or the report.
@@ -35,26 +36,33 @@ pub struct Job {
 
 /// Everything that can be refused without the model is refused here.
 fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
-    request::check_inputs(args)?;
-    let seed = args.seed.unwrap_or_else(request::random_seed);
+    let mut settings = args.settings.clone();
+    request::check_inputs(&mut settings, args.dump.as_deref())?;
+    let seed = settings.seed.unwrap_or_else(request::random_seed);
     let output = request::output(args, seed)?;
-    output.check(args.frames, args.overwrite)?;
-    let prompt = request::prompt(args)?;
-    let found = match args.device {
+    output.check(settings.frames, args.overwrite)?;
+    settings.prompt = Some(request::prompt(&settings, args.prompt_file.as_deref())?);
+    let choice = settings.device.unwrap_or_default();
+    let found = match choice {
         DeviceChoice::Cpu | DeviceChoice::Ndarray => Vec::new(),
         _ => adapters(),
     };
-    let device = resolve(args.device, &found)?;
-    if args.device == DeviceChoice::Auto {
+    let device = resolve(choice, &found)?;
+    if choice == DeviceChoice::Auto {
         progress.line(&format!("device: auto takes {}", device.describe()));
     }
-    if args.model.is_none() && request::model(args).is_some() {
+    if settings.model.is_none() && settings.model().is_some() {
         progress.line("model: the built-in demo, a shape in motion; --model DIR takes another");
     }
-    if args.seed.is_none() && args.noise.is_none() {
+    if settings.seed.is_none() && settings.noise.is_none() {
         progress.line(&format!("seed: {seed}"));
     }
-    Ok(Job { request: request::build(args, prompt, seed, device), output, overwrite: args.overwrite })
+    let settings = Settings { model: settings.model(), seed: Some(seed), ..settings };
+    Ok(Job {
+        request: Request { settings, device, dump: args.dump.clone() },
+        output,
+        overwrite: args.overwrite,
+    })
 }
 
 /// The engine's signature: [`engine::run`], or a stand-in.
@@ -84,7 +92,8 @@ fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine
     }
     let encode = sink.finish()?;
     let output = job.output.path().display().to_string();
-    let report = recorder.report(output, job.request.seed, encode, start.elapsed().as_secs_f64());
+    let seed = job.request.settings.seed.unwrap_or_default();
+    let report = recorder.report(output, seed, encode, start.elapsed().as_secs_f64());
     report.ok_or_else(|| Failure::failed("the engine announced no plan"))
 }
 

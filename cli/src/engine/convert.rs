@@ -8,7 +8,8 @@ use wan_import::{Checkpoint, Conversion, ImportError, PackagePlan, Part, Source,
 pub use wan_import::{Converted, Made, WeightError};
 use wan_pipeline::{CancelToken, PipelineError};
 
-use super::{EngineError, ModelPath, Quant, model};
+use super::{EngineError, ModelPath, model};
+use crate::settings::Quant;
 
 /// Of large matrices that are not quantized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

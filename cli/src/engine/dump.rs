@@ -54,7 +54,9 @@ impl Dump {
                 self.frames.extend_from_slice(&chunk.values);
                 Ok(())
             }
-            Event::Started(_) | Event::Finished { .. } | Event::Encoded { .. } => Ok(()),
+            Event::Started(_) | Event::Finished { .. } | Event::Loaded { .. } | Event::Encoded { .. } => {
+                Ok(())
+            }
         }
     }
 

@@ -8,11 +8,14 @@ use std::{
 use wan_import::{Checkpoint, Source};
 use wan_pipeline::PipelineError;
 
-use super::{EngineError, Request};
-use crate::media::TemporaryFolder;
+use serde::{Deserialize, Serialize};
+
+use super::EngineError;
+use crate::{media::TemporaryFolder, settings::Settings};
 
 /// The value of `--model`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "PathBuf", from = "PathBuf")]
 pub enum ModelPath {
     /// `demo`: the built-in model. A folder of that name is `./demo`.
     Demo,
@@ -25,6 +28,21 @@ impl From<OsString> for ModelPath {
     }
 }
 
+impl From<PathBuf> for ModelPath {
+    fn from(path: PathBuf) -> Self {
+        path.into_os_string().into()
+    }
+}
+
+impl From<ModelPath> for PathBuf {
+    fn from(model: ModelPath) -> Self {
+        match model {
+            ModelPath::Demo => "demo".into(),
+            ModelPath::Folder(path) => path,
+        }
+    }
+}
+
 /// An opened checkpoint, and the folder it was unpacked into if it came out of the binary.
 pub struct Model {
     pub checkpoint: Checkpoint,
@@ -33,9 +51,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens what `request` names.
-    pub fn open(request: &Request) -> Result<Self, EngineError> {
-        let (model, unpacked) = match &request.model {
+    /// Opens what `settings` name.
+    pub fn open(settings: &Settings) -> Result<Self, EngineError> {
+        let (model, unpacked) = match &settings.model {
             Some(path) => {
                 let (path, unpacked) = on_disk(path)?;
                 (Some(path), unpacked)
@@ -44,12 +62,12 @@ impl Model {
         };
         let source = Source {
             model,
-            dit: request.dit.clone(),
-            dit_high: request.dit_high.clone(),
-            vae: request.vae.clone(),
-            text_encoder: request.text_encoder.clone(),
-            image_encoder: request.image_encoder.clone(),
-            tokenizer: request.tokenizer.clone(),
+            dit: settings.dit.clone(),
+            dit_high: settings.dit_high.clone(),
+            vae: settings.vae.clone(),
+            text_encoder: settings.text_encoder.clone(),
+            image_encoder: settings.image_encoder.clone(),
+            tokenizer: settings.tokenizer.clone(),
         };
         let checkpoint = Checkpoint::open(&source).map_err(PipelineError::from)?;
         Ok(Self { checkpoint, _unpacked: unpacked })

@@ -3,82 +3,23 @@
 use std::path::PathBuf;
 
 use burn::tensor::{DType, Device, FloatDType};
-use clap::ValueEnum;
-use serde::Serialize;
 use wan_import::Checkpoint;
 use wan_pipeline::{GenerateRequest, default_fps};
 
-use super::{EngineError, ModelPath, camera, dump, picture};
-use crate::devices::Target;
+use super::{EngineError, camera, dump, picture};
+use crate::{
+    devices::Target,
+    settings::{Area, DtypeChoice, Quant, Schedule, Settings, Solver, Task},
+};
 
-/// Which sampler integrates the latents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Solver {
-    /// UniPC, second order
-    Unipc,
-    /// DPM-Solver++ 2M
-    #[value(name = "dpm++")]
-    #[serde(rename = "dpm++")]
-    DpmPlusPlus,
-    /// Euler
-    Euler,
-}
-
-/// What is made from what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Task {
-    /// what the checkpoint is for
-    Auto,
-    /// text to video
-    T2v,
-    /// first frame and text to video
-    I2v,
-    /// first frame, last frame and text to video
-    Flf2v,
-    /// text, and a first frame or none, to video
-    Ti2v,
-    /// first frame, text and camera path to a walk through that world
-    World,
-}
-
-/// Whose sigma grid, sizing rules and preparation of pictures apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Schedule {
-    /// what the checkpoint's layout implies
-    Auto,
-    /// the official code's
-    Official,
-    /// diffusers', with the values of its scheduler_config.json
-    Diffusers,
-}
-
-/// Precision of matmul inputs and weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DtypeChoice {
-    /// the best the device computes in
-    Auto,
-    F32,
-    F16,
-    Bf16,
-}
-
-/// Precision of what the VAE holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VaeDtype {
-    F32,
-    F16,
-}
-
-/// In how many bits large layers are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Quant {
-    /// those of --dtype
-    None,
-    /// eight, a scale for 256 values of a row
-    Int8,
-    /// four, bitsandbytes' code book for 64 values
-    Nf4,
+/// One job.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// With a model, a prompt and a seed.
+    pub settings: Settings,
+    pub device: Target,
+    /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
+    pub dump: Option<PathBuf>,
 }
 
 impl Quant {
@@ -91,98 +32,42 @@ impl Quant {
     }
 }
 
-/// What waits on the host for its turn on the device. Text encoder, image encoder, transformers and VAE always take
-/// turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Offload {
-    /// the components, as with model
-    Auto,
-    /// no part of a component at work
-    None,
-    /// the components that are not at work
-    Model,
-    /// the blocks of the transformer too, but for two
-    Block,
-}
-
-/// One job. `None` means the model's default.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub task: Task,
-    pub model: Option<ModelPath>,
-    pub dit: Option<PathBuf>,
-    pub dit_high: Option<PathBuf>,
-    pub vae: Option<PathBuf>,
-    pub text_encoder: Option<PathBuf>,
-    pub image_encoder: Option<PathBuf>,
-    pub tokenizer: Option<PathBuf>,
-    pub prompt: String,
-    /// `Some("")` stays empty.
-    pub negative: Option<String>,
-    pub image: Option<PathBuf>,
-    pub last_image: Option<PathBuf>,
-    pub camera: Option<PathBuf>,
-    /// Width and height in pixels.
-    pub size: Option<(usize, usize)>,
-    /// Pixels of a frame with the image's proportions.
-    pub area: Option<usize>,
-    pub frames: Option<usize>,
-    pub seconds: Option<f64>,
-    pub fps: Option<u32>,
-    pub steps: Option<usize>,
-    pub solver: Option<Solver>,
-    pub shift: Option<f64>,
-    pub guidance: Option<f64>,
-    pub guidance_high: Option<f64>,
-    pub boundary: Option<f64>,
-    pub schedule: Schedule,
-    pub seed: u64,
-    /// Safetensors file with `noise`, instead of the seed.
-    pub noise: Option<PathBuf>,
-    pub device: Target,
-    pub dtype: DtypeChoice,
-    pub quant: Quant,
-    pub offload: Offload,
-    pub vae_dtype: VaeDtype,
-    /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
-    pub dump: Option<PathBuf>,
-}
-
-/// Reads the files the job names; whatever it leaves open stays open.
+/// Reads the files the settings name; whatever they leave open stays open.
 pub(super) fn generate_request(
-    request: &Request,
+    settings: &Settings,
     checkpoint: &Checkpoint,
 ) -> Result<GenerateRequest, EngineError> {
-    let fps = request.fps.map(f64::from);
+    let fps = settings.fps.map(f64::from);
     let frames = |seconds| frames_of(seconds, fps.unwrap_or_else(|| default_fps(checkpoint)));
     Ok(GenerateRequest {
-        task: task(request.task),
-        prompt: request.prompt.clone(),
-        negative: request.negative.clone(),
-        image: request.image.as_deref().map(picture::read).transpose()?,
-        last_image: request.last_image.as_deref().map(picture::read).transpose()?,
-        camera: request.camera.as_deref().map(camera::read).transpose()?,
-        size: request.size,
-        area: request.area,
-        frames: request.frames.or_else(|| request.seconds.map(frames)),
+        task: task(settings.task.unwrap_or_default()),
+        prompt: settings.prompt.clone().unwrap_or_default(),
+        negative: settings.negative.clone(),
+        image: settings.image.as_deref().map(picture::read).transpose()?,
+        last_image: settings.last_image.as_deref().map(picture::read).transpose()?,
+        camera: settings.camera.as_deref().map(camera::read).transpose()?,
+        size: settings.size.map(|size| (size.width, size.height)),
+        area: settings.area.as_ref().map(Area::pixels),
+        frames: settings.frames.or_else(|| settings.seconds.map(frames)),
         fps,
-        steps: request.steps,
-        solver: request.solver.map(|solver| match solver {
+        steps: settings.steps,
+        solver: settings.solver.map(|solver| match solver {
             Solver::Unipc => wan_model::Solver::UniPc,
             Solver::DpmPlusPlus => wan_model::Solver::DpmPp,
             Solver::Euler => wan_model::Solver::Euler,
         }),
-        shift: request.shift,
-        guidance: request.guidance,
-        guidance_high: request.guidance_high,
-        boundary: request.boundary,
-        schedule: match request.schedule {
+        shift: settings.shift,
+        guidance: settings.guidance,
+        guidance_low: settings.guidance_low,
+        guidance_high: settings.guidance_high,
+        boundary: settings.boundary,
+        schedule: match settings.schedule.unwrap_or_default() {
             Schedule::Auto => wan_pipeline::Schedule::Auto,
             Schedule::Official => wan_pipeline::Schedule::Official,
             Schedule::Diffusers => wan_pipeline::Schedule::Diffusers,
         },
-        seed: request.seed,
-        noise: request.noise.as_deref().map(dump::read_noise).transpose()?,
+        seed: settings.seed.unwrap_or_default(),
+        noise: settings.noise.as_deref().map(dump::read_noise).transpose()?,
     })
 }
 
@@ -205,7 +90,7 @@ fn frames_of(seconds: f64, fps: f64) -> usize {
 
 /// `auto`: f16 on a graphics card that computes in it, f32 elsewhere, where f16 gains nothing.
 pub(super) fn dtype(request: &Request, device: &Device) -> Result<FloatDType, EngineError> {
-    let dtype = match request.dtype {
+    let dtype = match request.settings.dtype.unwrap_or_default() {
         DtypeChoice::F32 => FloatDType::F32,
         DtypeChoice::F16 => FloatDType::F16,
         DtypeChoice::Bf16 => FloatDType::BF16,

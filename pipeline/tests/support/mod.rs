@@ -63,7 +63,7 @@ pub fn run_in(
             Event::Text { context, .. } => film.context = context.to_vec(),
             Event::Step { step, .. } => film.steps.push(step.latents.to_data().try_into_vec().expect("f32")),
             Event::Frames(chunk) => film.frames.extend(chunk.values),
-            Event::Started(_) | Event::Finished { .. } | Event::Encoded { .. } => {}
+            Event::Started(_) | Event::Finished { .. } | Event::Loaded { .. } | Event::Encoded { .. } => {}
         }
         Ok(())
     };

@@ -7,36 +7,23 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    Failure,
-    args::GenerateArgs,
-    devices::Target,
-    engine::{MAX_PROMPT_BYTES, ModelPath, Request},
-    media::Output,
-};
+use crate::{Failure, args::GenerateArgs, engine::MAX_PROMPT_BYTES, media::Output, settings::Settings};
 
 /// Refuses single components that are no whole model, and paths that are not there.
-pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
-    let alone = args.dit.is_some() && args.vae.is_some() && args.text_encoder.is_some();
-    if model(args).is_none() && !alone {
+pub fn check_inputs(settings: &mut Settings, dump: Option<&Path>) -> Result<(), Failure> {
+    let alone = settings.dit.is_some() && settings.vae.is_some() && settings.text_encoder.is_some();
+    if settings.model().is_none() && !alone {
         let hint =
             "give a checkpoint folder with --model DIR, or --dit, --vae, --text-encoder and --tokenizer";
         return Err(Failure::usage("no model given", hint));
     }
-    if let Some(ModelPath::Folder(path)) = &args.model {
-        must_exist("--model", Some(path))?;
+    for (flag, path) in settings.paths() {
+        if !path.exists() {
+            let message = format!("--{flag} {} does not exist", path.display());
+            return Err(Failure::usage(message, "give the path of a local file or folder"));
+        }
     }
-    must_exist("--dit", args.dit.as_deref())?;
-    must_exist("--dit-high", args.dit_high.as_deref())?;
-    must_exist("--vae", args.vae.as_deref())?;
-    must_exist("--text-encoder", args.text_encoder.as_deref())?;
-    must_exist("--image-encoder", args.image_encoder.as_deref())?;
-    must_exist("--tokenizer", args.tokenizer.as_deref())?;
-    must_exist("--image", args.image.as_deref())?;
-    must_exist("--last-image", args.last_image.as_deref())?;
-    must_exist("--camera", args.camera.as_deref())?;
-    must_exist("--noise", args.noise.as_deref())?;
-    match &args.dump {
+    match dump {
         Some(path) if path.exists() && !path.is_dir() => {
             Err(Failure::usage(format!("--dump {} is not a folder", path.display()), "name a folder"))
         }
@@ -44,22 +31,18 @@ pub fn check_inputs(args: &GenerateArgs) -> Result<(), Failure> {
     }
 }
 
-fn must_exist(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
-    match path {
-        Some(path) if !path.exists() => {
-            let message = format!("{flag} {} does not exist", path.display());
-            Err(Failure::usage(message, "give the path of a local file or folder"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The prompt of the flag or the file, without the file's last line break. Refuses texts far longer than the text
+/// The prompt of the settings or the file, without the file's last line break. Refuses texts far longer than the text
 /// encoder reads.
-pub fn prompt(args: &GenerateArgs) -> Result<String, Failure> {
-    check_length("--negative", args.negative.as_deref().unwrap_or_default())?;
-    let Some(path) = &args.prompt_file else {
-        let text = args.prompt.clone().unwrap_or_default();
+pub fn prompt(settings: &Settings, file: Option<&Path>) -> Result<String, Failure> {
+    check_length("--negative", settings.negative.as_deref().unwrap_or_default())?;
+    let Some(path) = file else {
+        let text = settings.prompt.clone();
+        let text = text.ok_or_else(|| {
+            Failure::usage(
+                "no prompt given",
+                "say with --prompt TEXT or --prompt-file FILE what the video shows",
+            )
+        })?;
         return check_length("--prompt", &text).map(|()| text);
     };
     let flag = format!("--prompt-file {}", path.display());
@@ -96,51 +79,4 @@ pub fn output(args: &GenerateArgs, seed: u64) -> Result<Output, Failure> {
 /// 32 random bits: short in file names, exact in every JSON reader.
 pub fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> 32
-}
-
-/// The model of the flag; the built-in one if no component is named either and this build has it.
-pub fn model(args: &GenerateArgs) -> Option<ModelPath> {
-    let parts =
-        [&args.dit, &args.dit_high, &args.vae, &args.text_encoder, &args.image_encoder, &args.tokenizer];
-    let none = parts.iter().all(|part| part.is_none());
-    args.model.clone().or((none && cfg!(feature = "demo")).then_some(ModelPath::Demo))
-}
-
-/// The engine's request.
-pub fn build(args: &GenerateArgs, prompt: String, seed: u64, device: Target) -> Request {
-    Request {
-        model: model(args),
-        task: args.task,
-        dit: args.dit.clone(),
-        dit_high: args.dit_high.clone(),
-        vae: args.vae.clone(),
-        text_encoder: args.text_encoder.clone(),
-        image_encoder: args.image_encoder.clone(),
-        tokenizer: args.tokenizer.clone(),
-        prompt,
-        negative: args.negative.clone(),
-        image: args.image.clone(),
-        last_image: args.last_image.clone(),
-        camera: args.camera.clone(),
-        size: args.size,
-        area: args.area,
-        frames: args.frames,
-        seconds: args.seconds,
-        fps: args.fps,
-        steps: args.steps,
-        solver: args.solver,
-        shift: args.shift,
-        guidance: args.guidance,
-        guidance_high: args.guidance_high,
-        boundary: args.boundary,
-        schedule: args.schedule,
-        seed,
-        noise: args.noise.clone(),
-        device,
-        dtype: args.dtype,
-        quant: args.quant,
-        offload: args.offload,
-        vae_dtype: args.vae_dtype,
-        dump: args.dump.clone(),
-    }
 }

@@ -1,4 +1,9 @@
-//! An allocator that counts what is held.
+//! An allocator that counts what is held. A test binary that counts makes it its own:
+//!
+//! ```ignore
+//! #[global_allocator]
+//! static ALLOCATOR: testkit::counting::Counting = testkit::counting::Counting;
+//! ```
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -9,7 +14,7 @@ use std::{
 };
 
 /// The system's allocator, which counts.
-struct Counting;
+pub struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -38,13 +43,15 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// One measurement at a time: the counters are the process's.
 pub fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes held now.
+pub fn held() -> usize {
+    LIVE.load(Ordering::Relaxed)
 }
 
 /// What `call` returns, and the bytes it held at most beyond what was there before, the result among them.
