@@ -29,4 +29,7 @@ pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
 pub use linear::{LargeLinears, Linear};
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
-pub use vae::{DecodeStream, Tiling, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder, VaeMemory};
+pub use vae::{
+    ColourWeights, DecodeStream, LatentColours, Tiling, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder,
+    VaeMemory,
+};

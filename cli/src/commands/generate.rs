@@ -124,7 +124,7 @@ impl Sink<'_> {
             Event::Plan(plan) => {
                 let (width, height) = (plan.width as u32, plan.height as u32);
                 let format = Format { width, height, fps: plan.fps, frames: plan.frames };
-                self.writer = Some(self.job.output.open(format, self.job.overwrite)?);
+                self.writer = Some(self.job.output.open(format, self.job.overwrite, None)?);
             }
             Event::Frames(frames) => {
                 let writer = self.writer.as_mut().ok_or(MediaError::Empty)?;
