@@ -95,6 +95,10 @@ pub trait TensorSource: Send + Sync + fmt::Debug {
     fn names(&self) -> Vec<&str>;
     /// Shape and dtype of a tensor.
     fn info(&self, name: &str) -> Option<&TensorInfo>;
+    /// The files that the tensors lie in, and the index that names them if there is one.
+    fn files(&self) -> Vec<&Path> {
+        vec![self.path()]
+    }
     /// The bytes of a tensor, row-major and little-endian, of a quantized one the codes; `None` if there is no such
     /// tensor.
     fn data(&self, name: &str) -> Option<TensorBytes>;
@@ -186,6 +190,11 @@ impl TensorFile {
 impl TensorSource for TensorFile {
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        let index = Some(self.path.as_path()).filter(|path| self.files.iter().all(|file| file.path() != *path));
+        index.into_iter().chain(self.files.iter().map(MappedFile::path)).collect()
     }
 
     fn names(&self) -> Vec<&str> {

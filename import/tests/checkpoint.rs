@@ -210,3 +210,30 @@ fn shards_take_precedence_over_a_leftover_file() {
     assert!(checkpoint.dit.source.path().ends_with("diffusion_pytorch_model.safetensors.index.json"));
     assert_eq!(checkpoint.dit_config.eps, 1e-5);
 }
+
+/// Component, file name and hash of every file.
+fn hashes(model: &Model) -> Vec<(String, String, String)> {
+    let found = model.open().unwrap().fingerprints().unwrap();
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    found.into_iter().map(|file| (file.component, name(&file.path), file.hash)).collect()
+}
+
+#[test]
+fn every_file_of_a_model_has_a_hash_that_follows_its_bytes() {
+    let model = diffusers();
+    let before = hashes(&model);
+    let names: Vec<_> = before.iter().map(|(part, name, _)| (part.as_str(), name.as_str())).collect();
+    let vae = names.iter().find(|(part, _)| *part == "vae").unwrap().1;
+    for file in [("transformer", WEIGHTS), ("transformer", "config.json"), ("tokenizer", "tokenizer.json")] {
+        assert!(names.contains(&file), "{names:?}");
+    }
+    assert!(names.iter().any(|(part, _)| *part == "text_encoder"));
+    assert_eq!(before, hashes(&model));
+    let path = model.at(&format!("vae/{vae}"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let after = hashes(&model);
+    let changed: Vec<_> = before.iter().zip(&after).filter(|(a, b)| a != b).map(|(a, _)| &a.0).collect();
+    assert_eq!(changed, ["vae"]);
+}
