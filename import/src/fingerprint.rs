@@ -93,7 +93,8 @@ fn sample(length: u64) -> impl Iterator<Item = (u64, u64)> {
 }
 
 fn length(path: &Path) -> Result<u64, ImportError> {
-    let found = std::fs::metadata(path).map_err(|source| ImportError::Io { path: path.to_owned(), source })?;
+    let found =
+        std::fs::metadata(path).map_err(|source| ImportError::Io { path: path.to_owned(), source })?;
     Ok(found.len())
 }
 

@@ -193,7 +193,8 @@ impl TensorSource for TensorFile {
     }
 
     fn files(&self) -> Vec<&Path> {
-        let index = Some(self.path.as_path()).filter(|path| self.files.iter().all(|file| file.path() != *path));
+        let index =
+            Some(self.path.as_path()).filter(|path| self.files.iter().all(|file| file.path() != *path));
         index.into_iter().chain(self.files.iter().map(MappedFile::path)).collect()
     }
 
