@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn means_are_those_of_the_video() {
         let (clip, [frames, pixels]) = (Clip::new(1, 64), [4, 8]);
-        let video = host(clip.video(&Device::ndarray()));
+        let video = host(clip.video(&Device::flex()));
         let at = |c: usize, t: usize, y: usize, x: usize| video[((c * FRAMES + t) * 64 + y) * 64 + x];
         let mean = clip.mean([2, 3, 5], frames, pixels);
         for (channel, mean) in mean.into_iter().enumerate() {
