@@ -8,7 +8,6 @@ pub mod kernels;
 mod model;
 mod picture;
 mod request;
-mod settle;
 
 use burn::tensor::{DType, Device, FloatDType};
 use image::RgbImage;
@@ -18,8 +17,7 @@ pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{CancelToken, Engine, FrameChunk, ObserverError, PipelineError};
 
 use crate::{
-    metadata::ModelFile,
-    settings::{Offload, Settings, VaeDtype},
+    settings::{Offload, VaeDtype},
     verdicts::Finding,
 };
 use dump::{Dump, DumpError};
@@ -61,11 +59,6 @@ pub enum Phase {
 /// What the engine tells while it works.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Sent once, before the plan: the settings with nothing left open, and the files of the model.
-    Settled {
-        settings: Box<Settings>,
-        models: Vec<ModelFile>,
-    },
     /// Sent once, before the first phase.
     Plan(Plan),
     PhaseStarted(Phase),
@@ -130,10 +123,6 @@ pub fn run(
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
     let quant = settings.quant.unwrap_or_default().weights();
-    events(Event::Settled {
-        settings: Box::new(settle::settings(&plan, settings, dtype)),
-        models: settle::models(checkpoint).map_err(PipelineError::from)?,
-    });
     events(Event::Plan(describe(&plan, request, dtype, checkpoint.dit.quant().or(quant))));
     plan.notes.iter().for_each(|note| events(Event::Note(note.clone())));
     plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
@@ -197,7 +186,10 @@ impl Relay<'_> {
             }
             wan_pipeline::Event::Encoded { done, total } => (self.events)(Event::Encoded { done, total }),
             wan_pipeline::Event::Frames(chunk) => (self.events)(Event::Frames(pictures(&chunk))),
-            wan_pipeline::Event::Text { .. } => {}
+            wan_pipeline::Event::Unwell(diagnosis) => {
+                (self.events)(Event::Warning(format!("{diagnosis}; {}", diagnosis.advice())));
+            }
+            wan_pipeline::Event::Text { .. } | wan_pipeline::Event::Pause { .. } => {}
         }
         Ok(())
     }

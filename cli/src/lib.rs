@@ -10,7 +10,6 @@ mod failure;
 pub mod interrupt;
 pub mod media;
 mod memory;
-pub mod metadata;
 mod progress;
 mod report;
 pub mod settings;

@@ -30,6 +30,5 @@ pub use linear::{LargeLinears, Linear};
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
 pub use vae::{
-    ColourWeights, DecodeStream, LatentColours, Tiling, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder,
-    VaeMemory,
+    DecodeStream, LayerMemory, Tiling, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder, VaeMemory,
 };

@@ -228,6 +228,53 @@ fn traces_are_those_of_diffusers() {
     }
 }
 
+#[test]
+fn a_solver_goes_on_from_its_memory_to_the_same_bits() {
+    const STEPS: usize = 5;
+    let golden = Golden::load("scheduler");
+    let values = |x: &Tensor<5>| x.to_data().try_into_vec::<f32>().expect("f32");
+    for device in devices() {
+        let flow = |x: &Tensor<5>, i: usize| x.clone() * 0.3 + 0.1 * i as f64;
+        for (name, solver) in SOLVERS {
+            let schedule = schedule(solver, Grid::Official, STEPS, 3.0);
+            let mut whole = Sampler::new(solver, schedule.clone());
+            let mut x: Tensor<5> = golden.tensor("x", &device.device);
+            for stop in 0..=STEPS {
+                let copy = |x: &Tensor<5>| Tensor::<5>::from_data(x.to_data(), &device.device);
+                let kept = whole.memory().into_iter().map(|(name, kept)| (name.to_owned(), copy(&kept)));
+                let mut resumed =
+                    Sampler::resume(solver, schedule.clone(), stop, kept).expect("its own memory");
+                let (mut other, mut expected, mut from) = (copy(&x), x.clone(), whole.clone());
+                for i in stop..STEPS {
+                    other = resumed.step(flow(&other, i), other);
+                    expected = from.step(flow(&expected, i), expected);
+                }
+                assert!(values(&other) == values(&expected), "{name} on {} after {stop}", device.name);
+                if stop < STEPS {
+                    x = whole.step(flow(&x, stop), x);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn another_solvers_memory_is_refused() {
+    let schedule = schedule(Solver::UniPc, Grid::Official, 4, 3.0);
+    let x = || Tensor::<5>::zeros([1; 5], &Device::flex());
+    let refused = |solver, done, names: &[&str]| {
+        let memory = names.iter().map(|name| ((*name).to_owned(), x()));
+        let error = Sampler::resume(solver, schedule.clone(), done, memory).expect_err("not its memory");
+        assert_eq!(error, ScheduleError::Memory { done });
+    };
+    refused(Solver::UniPc, 2, &["x", "x0"]);
+    refused(Solver::UniPc, 1, &["x", "x0", "earlier"]);
+    refused(Solver::UniPc, 4, &["x", "x0", "earlier"]);
+    refused(Solver::DpmPp, 2, &[]);
+    refused(Solver::Euler, 2, &["x0"]);
+    refused(Solver::Euler, 5, &[]);
+}
+
 fn combinations() -> impl Iterator<Item = (&'static str, Solver, usize, u32)> {
     let all = |(name, solver)| {
         let shifts = move |steps| [1, 3, 5, 12].map(|shift| (name, solver, steps, shift));

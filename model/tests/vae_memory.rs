@@ -3,7 +3,7 @@
 
 use burn::prelude::*;
 use testkit::{Golden, relative_l2, tensor};
-use wan_model::{Tiling, VaeConfig, VaeDecoder, VaeEncoder, VaeMemory};
+use wan_model::{LayerMemory, Tiling, VaeConfig, VaeDecoder, VaeEncoder, VaeMemory};
 
 /// One frame and the fewest rows at a time.
 const SMALLEST: VaeMemory = VaeMemory { piece_bytes: 1, half: false, tiling: None };
@@ -217,4 +217,43 @@ fn stills_are_encoded_in_tiles_like_their_video() {
     let expected = values(encoder.encode(Tensor::cat(vec![first.clone(), grey], 2)));
     let latents = values(Tensor::cat(encoder.encode_stills(first, None, 2).collect(), 2));
     assert!(latents == expected);
+}
+
+/// Through the host, as a file would hold it.
+fn copied(memory: Vec<Vec<LayerMemory>>, device: &Device) -> Vec<Vec<LayerMemory>> {
+    let copy = |frame: Tensor<5>| {
+        let (data, dtype) = (frame.to_data(), frame.dtype());
+        Tensor::from_data(data, (device, dtype))
+    };
+    let layer = |layer: LayerMemory| LayerMemory {
+        started: layer.started,
+        frames: layer.frames.into_iter().map(copy).collect(),
+    };
+    memory.into_iter().map(|tile| tile.into_iter().map(layer).collect()).collect()
+}
+
+#[test]
+fn a_decoder_goes_on_from_its_memory_to_the_same_bits() {
+    let half = VaeMemory { half: true, ..SMALLEST };
+    for device in testkit::devices() {
+        let device = &device.device;
+        for case in Case::both() {
+            let latents = tensor(3, [1, case.config.z_dim, 4, 5, 6], device);
+            for memory in [VaeMemory::default(), half, tiled(4, 4, 2)] {
+                let decoder = case.decoder(memory, device);
+                let whole: Vec<_> = decoder.stream(latents.clone()).map(values).collect();
+                for stop in 0..=4 {
+                    let mut stream = decoder.stream(latents.clone());
+                    assert_eq!(stream.by_ref().take(stop).count(), stop);
+                    let kept = copied(stream.memory(), device);
+                    let rest = decoder.stream_from(latents.clone(), stream.frame(), kept).unwrap();
+                    assert_eq!(rest.len(), 4 - stop);
+                    assert!(rest.map(values).eq(whole[stop..].iter().cloned()), "{memory:?} after {stop}");
+                }
+            }
+            let stream = case.decoder(tiled(4, 4, 2), device).stream(latents.clone()).memory();
+            let whole = case.decoder(VaeMemory::default(), device);
+            assert!(whole.stream_from(latents, 1, stream).is_none(), "that of other tiles");
+        }
+    }
 }

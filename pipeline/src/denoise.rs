@@ -58,6 +58,7 @@ impl Expert {
 }
 
 /// What the latents know of given pictures.
+#[derive(Clone)]
 pub enum ImageLatents {
     /// Channels beside the noise, `[1, condition channels, frames, rows, columns]`: which frames are given, and a video
     /// of them.
@@ -77,12 +78,17 @@ pub struct Step {
     pub total: usize,
     /// The noise level the step started from, and the timestep the network was given.
     pub sigma: f64,
+    /// The noise level of `latents`.
+    pub next_sigma: f64,
     pub timestep: f64,
     /// `[1, c, frames, rows, columns]` f32, normalised.
     pub latents: Tensor<5>,
+    /// The network's output, guidance included; shaped as the latents.
+    pub flow: Tensor<5>,
 }
 
 /// Latents on their way from noise to a video.
+#[derive(Clone)]
 pub struct Denoise {
     sampler: Sampler,
     latents: Tensor<5>,
@@ -96,6 +102,25 @@ impl Denoise {
         let mut state = Self { sampler, latents: noise, image, index: 0 };
         state.put_back(Grid::Official);
         state
+    }
+
+    /// After the steps that `sampler` has done, with the `latents` they gave.
+    pub fn resume(sampler: Sampler, latents: Tensor<5>, image: Option<ImageLatents>) -> Self {
+        let index = sampler.steps_done();
+        Self { sampler, latents: contiguous(latents), image, index }
+    }
+
+    /// What [`Self::resume`] takes.
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    pub fn latents(&self) -> &Tensor<5> {
+        &self.latents
+    }
+
+    pub fn image(&self) -> Option<&ImageLatents> {
+        self.image.as_ref()
     }
 
     /// The index of the next step, from 0.
@@ -115,15 +140,15 @@ impl Denoise {
         let (index, schedule) = (self.index, self.sampler.schedule());
         let total = schedule.timesteps.len();
         let Some(&timestep) = schedule.timesteps.get(index) else { return Ok(None) };
-        let sigma = schedule.sigmas[index];
+        let (sigma, next_sigma) = (schedule.sigmas[index], schedule.sigmas[index + 1]);
         let flow = expert.flow(&self.input(), self.timestep(timestep), cancel)?;
-        self.latents = self.sampler.step(flow, self.latents.clone());
+        self.latents = contiguous(self.sampler.step(flow.clone(), self.latents.clone()));
         self.put_back(Grid::Official);
         if index + 1 == total {
             self.put_back(Grid::Diffusers);
         }
         self.index += 1;
-        Ok(Some(Step { index, total, sigma, timestep, latents: self.latents.clone() }))
+        Ok(Some(Step { index, total, sigma, next_sigma, timestep, latents: self.latents.clone(), flow }))
     }
 
     /// What the network sees.
@@ -161,4 +186,12 @@ fn with_first(first: &Tensor<5>, latents: &Tensor<5>) -> Tensor<5> {
         1 => first.clone(),
         frames => Tensor::cat(vec![first.clone(), latents.clone().slice_dim(2, 1..frames)], 2),
     }
+}
+
+/// In row-major order: kernels may sum in another order over other layouts, and latents that come from the host have this
+/// one.
+fn contiguous(latents: Tensor<5>) -> Tensor<5> {
+    let dims = latents.dims();
+    let flat: Tensor<1> = latents.reshape([dims.iter().product::<usize>()]);
+    flat.reshape(dims)
 }

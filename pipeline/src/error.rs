@@ -3,7 +3,7 @@
 use wan_import::ImportError;
 use wan_model::{LatentError, ModelError, ScheduleError, camera::CameraError, image::PictureError};
 
-use crate::Task;
+use crate::{Diagnosis, Task};
 
 /// An error of a run. [`Self::hint`] says the way out where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +26,11 @@ pub enum PipelineError {
     UnknownScheduler { name: String },
     #[error("this device cannot compute in {0}")]
     DtypeUnavailable(&'static str),
-    #[error("the latents hold values that are not finite after step {step} of {total}")]
-    NonFinite { step: usize, total: usize },
+    #[error("{0}")]
+    Unwell(Diagnosis),
+    /// What a run is to go on from is not of that run.
+    #[error("this state does not fit its run: {0}")]
+    Snapshot(String),
     #[error("this checkpoint is not for {task}, but for {}", list(possible))]
     WrongTask { task: Task, possible: &'static [Task] },
     #[error("{task} needs {} {what}", article(what))]
@@ -72,7 +75,7 @@ impl PipelineError {
             }
             Self::UnknownScheduler { .. } => Some("choose one with --solver and --schedule".into()),
             Self::DtypeUnavailable(_) => Some("use --dtype f32".into()),
-            Self::NonFinite { .. } => Some("use --dtype f32; if it stays, the checkpoint is damaged".into()),
+            Self::Unwell(diagnosis) => Some(diagnosis.advice()),
             Self::WrongTask { .. } => Some("use --task auto, or another checkpoint".into()),
             Self::InputMissing { what, .. } => Some(format!("add --{} FILE", flag(what))),
             Self::InputUnused { what, .. } => {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::{FrameChunk, PipelineError, Step};
+use crate::{Diagnosis, FrameChunk, Pause, PipelineError, Step};
 
 /// The phases of a run, in order; with two transformers [`Self::Load`] and [`Self::Denoise`] come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -51,6 +51,14 @@ pub enum Event<'a> {
     },
     /// Decoded frames, in order.
     Frames(FrameChunk),
+    /// Nothing is under way: the run can be kept, to go on from here at another time. Comes before the first step and the
+    /// first frame, and after each of both. `last`: before a phase of its own begins, or the run ends too early.
+    Pause {
+        pause: Pause<'a>,
+        last: bool,
+    },
+    /// The run goes on all the same, as [`crate::HealthCheck::Warn`] says.
+    Unwell(&'a Diagnosis),
 }
 
 /// Stops a run at the next forward pass; clones share the flag.

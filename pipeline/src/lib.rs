@@ -11,18 +11,24 @@ pub mod demo;
 mod denoise;
 mod error;
 mod event;
+mod health;
 mod image;
 mod phases;
 mod plan;
 mod request;
 mod size;
+mod state;
 mod task;
 
 pub use decode::{FrameChunk, Rounding};
 pub use denoise::{Conditioning, Denoise, Expert, ImageLatents, Step};
 pub use error::PipelineError;
 pub use event::{CancelToken, Event, Phase};
-pub use phases::{Engine, ObserverError, generate};
+pub use health::{
+    Diagnosis, FLAT, Health, HealthCheck, SATURATED, Statistics, StepStatistics, Subject, largest_rms,
+};
+pub use phases::{Engine, ObserverError, generate, resume};
 pub use plan::{Guidance, Images, Plan, Stage};
 pub use request::{GenerateRequest, Noise, Schedule, default_fps};
+pub use state::{DecoderStart, LayerCounts, Pause, Snapshot, Start, State, decoder_memory};
 pub use task::Task;

@@ -10,8 +10,9 @@ use wan_import::{Checkpoint, Component, DtypePolicy, Quant};
 use wan_model::{Sampler, VaeMemory, text::PositionBuckets};
 
 use crate::{
-    CancelToken, Conditioning, Denoise, Event, Expert, FrameChunk, Phase, PipelineError, Plan, Stage, Step,
-    camera, image::ImageConditions,
+    CancelToken, Conditioning, DecoderStart, Denoise, Diagnosis, Event, Expert, FrameChunk, Health,
+    HealthCheck, Pause, Phase, PipelineError, Plan, Stage, Start, State, Step, StepStatistics, Subject,
+    camera, health::frames_health, state::Told,
 };
 
 /// What an observer of events may answer with to end a run.
@@ -28,16 +29,14 @@ pub struct Engine<'a> {
     pub stream_blocks: bool,
     /// What the VAE holds while it works.
     pub vae_memory: VaeMemory,
+    pub health: HealthCheck,
     pub cancel: CancelToken,
     pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
 }
 
 /// Carries out `plan`; frames arrive at the observer as they are decoded.
 pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -> Result<(), PipelineError> {
-    let dtype = DType::from(engine.dtype);
-    if !engine.device.supports_dtype(dtype) {
-        return Err(PipelineError::DtypeUnavailable(dtype.name()));
-    }
+    engine.check_dtype()?;
     let rows = engine.phase(Phase::Text, |engine| engine.encode(checkpoint, plan))?;
     checkpoint.text_encoder.release();
     engine.tell_text(&rows)?;
@@ -45,8 +44,29 @@ pub fn generate(checkpoint: &Checkpoint, plan: &Plan, engine: &mut Engine<'_>) -
         .images
         .as_ref()
         .map(|images| engine.phase(Phase::Image, |engine| engine.encode_images(checkpoint, plan, images)));
-    let latents = engine.denoise(checkpoint, plan, rows, images.transpose()?)?;
-    engine.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents))
+    let (states, latents) =
+        images.transpose()?.map_or((None, None), |found| (found.states, Some(found.latents)));
+    let sampler = Sampler::new(plan.solver, plan.schedule.clone());
+    let denoise = Denoise::new(sampler, engine.starting_noise(plan), latents);
+    engine.finish(checkpoint, plan, State { told: Told { rows, states }, denoise }, None)
+}
+
+/// Carries out the rest of `plan` from where an earlier run of it was [left](crate::Event::Pause). On the same device, in
+/// the same precision and with the same weights the latents and frames have the bits of a run without a stop; frames
+/// that were decoded before are not decoded again.
+///
+/// # Errors
+/// [`PipelineError::Snapshot`] if `start` is of another run; otherwise as [`generate`].
+pub fn resume(
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    start: Start,
+    engine: &mut Engine<'_>,
+) -> Result<(), PipelineError> {
+    engine.check_dtype()?;
+    let state = start.snapshot.restore(plan, &engine.device)?;
+    engine.tell_text(&state.told.rows)?;
+    engine.finish(checkpoint, plan, state, start.decoder)
 }
 
 impl<'a> Engine<'a> {
@@ -56,12 +76,52 @@ impl<'a> Engine<'a> {
         cancel: CancelToken,
         observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
     ) -> Self {
-        let (quant, stream_blocks, vae_memory) = (None, false, VaeMemory::default());
-        Self { device, dtype: FloatDType::F32, quant, stream_blocks, vae_memory, cancel, observer }
+        Self {
+            device,
+            dtype: FloatDType::F32,
+            quant: None,
+            stream_blocks: false,
+            vae_memory: VaeMemory::default(),
+            health: HealthCheck::default(),
+            cancel,
+            observer,
+        }
     }
 }
 
 impl Engine<'_> {
+    fn check_dtype(&self) -> Result<(), PipelineError> {
+        let dtype = DType::from(self.dtype);
+        if self.device.supports_dtype(dtype) {
+            Ok(())
+        } else {
+            Err(PipelineError::DtypeUnavailable(dtype.name()))
+        }
+    }
+
+    /// The rest of a run, whichever its state.
+    fn finish(
+        &mut self,
+        checkpoint: &Checkpoint,
+        plan: &Plan,
+        mut state: State,
+        decoder: Option<DecoderStart>,
+    ) -> Result<(), PipelineError> {
+        self.pause(Pause::Denoise(&state), false)?;
+        let result = self.denoise(checkpoint, plan, &mut state);
+        // Done or ended too early, what there is can be kept, unless keeping it is what failed.
+        if !matches!(result, Err(PipelineError::Observer(_))) {
+            self.pause(Pause::Denoise(&state), true)?;
+        }
+        result?;
+        let latents = state.denoise.into_latents();
+        self.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents, decoder))
+    }
+
+    fn pause(&mut self, pause: Pause<'_>, last: bool) -> Result<(), PipelineError> {
+        self.tell(Event::Pause { pause, last })
+    }
+
     fn phase<T>(
         &mut self,
         phase: Phase,
@@ -123,24 +183,23 @@ impl Engine<'_> {
         &mut self,
         checkpoint: &Checkpoint,
         plan: &Plan,
-        rows: Vec<Tensor<3>>,
-        images: Option<ImageConditions>,
-    ) -> Result<Tensor<5>, PipelineError> {
-        let (states, latents) = images.map_or((None, None), |found| (found.states, Some(found.latents)));
-        let told = Told { rows, states };
-        let sampler = Sampler::new(plan.solver, plan.schedule.clone());
-        let mut state = Denoise::new(sampler, self.starting_noise(plan), latents);
+        state: &mut State,
+    ) -> Result<(), PipelineError> {
         let stages = plan.stages();
         for (stage, next) in stages.iter().zip(stages.iter().skip(1).map(Some).chain([None])) {
+            if stage.steps.end <= state.step() {
+                continue;
+            }
+            let told = &state.told;
             let expert =
-                self.phase(Phase::Load, |engine| engine.load_expert(checkpoint, plan, &told, stage.high))?;
+                self.phase(Phase::Load, |engine| engine.load_expert(checkpoint, plan, told, stage.high))?;
             let next = next.map(|next| checkpoint.expert(next.high));
-            self.phase(Phase::Denoise, |engine| engine.run(&mut state, &expert, stage, next))?;
+            self.phase(Phase::Denoise, |engine| engine.run(plan, state, &expert, (stage, next)))?;
             drop(expert);
             checkpoint.expert(stage.high).release();
             self.device.memory_cleanup();
         }
-        Ok(state.into_latents())
+        Ok(())
     }
 
     fn load_expert(
@@ -175,24 +234,52 @@ impl Engine<'_> {
     /// The steps of one stage. During its last one the weights of the `next` expert are brought into memory.
     fn run(
         &mut self,
-        state: &mut Denoise,
+        plan: &Plan,
+        state: &mut State,
         expert: &Expert,
-        stage: &Stage,
-        next: Option<&Component>,
+        (stage, next): (&Stage, Option<&Component>),
     ) -> Result<(), PipelineError> {
-        let cancel = self.cancel.clone();
+        let (cancel, noise) = (self.cancel.clone(), plan.noise_rms());
         let mut start = Instant::now();
-        while state.index() < stage.steps.end {
-            if let Some(next) = next.filter(|_| state.index() + 1 == stage.steps.end) {
+        while state.step() < stage.steps.end {
+            if let Some(next) = next.filter(|_| state.step() + 1 == stage.steps.end) {
                 let next = next.clone();
                 thread::spawn(move || next.read_ahead());
             }
-            let Some(step) = state.step(expert, &cancel)? else { return Ok(()) };
-            refuse_non_finite(&step)?;
+            let before = state.denoise.clone();
+            let Some(step) = state.denoise.step(expert, &cancel)? else { return Ok(()) };
+            if let Err(error) = self.examine(&step, noise) {
+                state.denoise = before;
+                return Err(error);
+            }
             self.tell(Event::Step { step: &step, seconds: start.elapsed().as_secs_f64() })?;
+            self.pause(Pause::Denoise(state), false)?;
             start = Instant::now();
         }
         Ok(())
+    }
+
+    /// Also waits for the step's work on the device to end.
+    fn examine(&mut self, step: &Step, noise: f64) -> Result<(), PipelineError> {
+        let found = match self.health {
+            HealthCheck::Off => {
+                // A device that fails says so at the next readback too.
+                let _ = self.device.sync();
+                None
+            }
+            _ => StepStatistics::of(step).health(step, noise),
+        };
+        let Some((subject, health, evidence)) = found else { return Ok(()) };
+        let (step, total, dtype) = (step.index + 1, step.total, DType::from(self.dtype).name());
+        self.unwell(Diagnosis { health, subject, phase: Phase::Denoise, step, total, evidence, dtype }, true)
+    }
+
+    /// Stops, if the run is to be stopped by what is found at all, or tells it.
+    fn unwell(&mut self, diagnosis: Diagnosis, stops: bool) -> Result<(), PipelineError> {
+        match self.health {
+            HealthCheck::Stop if stops => Err(PipelineError::Unwell(diagnosis)),
+            _ => self.tell(Event::Unwell(&diagnosis)),
+        }
     }
 
     fn starting_noise(&self, plan: &Plan) -> Tensor<5> {
@@ -205,28 +292,35 @@ impl Engine<'_> {
         checkpoint: &Checkpoint,
         plan: &Plan,
         latents: Tensor<5>,
+        start: Option<DecoderStart>,
     ) -> Result<(), PipelineError> {
         let decoder = checkpoint.load_vae_decoder(&self.device)?.with_memory(self.vae_memory);
-        for video in decoder.stream(latents) {
-            self.cancel.check()?;
-            self.tell(Event::Frames(FrameChunk::new(video, plan.rounding)))?;
+        let mut stream = match start {
+            Some(start) => start.restore(&decoder, latents)?,
+            None => decoder.stream(latents),
+        };
+        loop {
+            if self.cancel.is_cancelled() {
+                self.pause(Pause::Decode(&stream), true)?;
+                return Err(PipelineError::Cancelled);
+            }
+            let Some(video) = stream.next() else { return Ok(()) };
+            let chunk = FrameChunk::new(video, plan.rounding);
+            self.examine_frames(&chunk, stream.frame(), plan.latent.frames)?;
+            self.tell(Event::Frames(chunk))?;
+            self.pause(Pause::Decode(&stream), false)?;
         }
-        Ok(())
     }
-}
 
-/// What every expert is told, not embedded yet.
-struct Told {
-    /// `[1, n, text_dim]` of the prompt and, if any step is guided, of the negative prompt.
-    rows: Vec<Tensor<3>>,
-    /// `[pictures, tokens, image_dim]`.
-    states: Option<Tensor<3>>,
-}
-
-/// Reads the latents back, which also waits for the step's work on the device to end.
-fn refuse_non_finite(step: &Step) -> Result<(), PipelineError> {
-    let finite = host_values(&step.latents).iter().all(|v| v.is_finite());
-    if finite { Ok(()) } else { Err(PipelineError::NonFinite { step: step.index + 1, total: step.total }) }
+    /// The frames of latent frame `step`, from 1. A video may fade to one colour, but hardly begins with one.
+    fn examine_frames(&mut self, chunk: &FrameChunk, step: usize, total: usize) -> Result<(), PipelineError> {
+        let found = if self.health == HealthCheck::Off { None } else { frames_health(chunk) };
+        let Some((health, evidence)) = found else { return Ok(()) };
+        let dtype = if self.vae_memory.half { "f16" } else { "f32" };
+        let (subject, phase) = (Subject::Frames, Phase::Decode);
+        let stops = step == 1 || health == Health::NonFinite;
+        self.unwell(Diagnosis { health, subject, phase, step, total, evidence, dtype }, stops)
+    }
 }
 
 fn host_values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {

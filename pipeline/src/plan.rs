@@ -68,6 +68,13 @@ impl Plan {
         self.noise.clone().unwrap_or_else(|| torch_randn(self.seed, self.latent.elements()))
     }
 
+    /// Root mean square of the starting noise.
+    pub fn noise_rms(&self) -> f64 {
+        let Some(noise) = &self.noise else { return 1.0 };
+        let squares: f64 = noise.iter().map(|&value| f64::from(value).powi(2)).sum();
+        (squares / noise.len().max(1) as f64).sqrt()
+    }
+
     /// Whether any step needs a second forward pass.
     pub fn guided(&self) -> bool {
         self.stages().iter().any(|stage| self.guidance.of(stage.high) != 1.0)

@@ -54,9 +54,7 @@ impl Dump {
                 self.frames.extend_from_slice(&chunk.values);
                 Ok(())
             }
-            Event::Started(_) | Event::Finished { .. } | Event::Loaded { .. } | Event::Encoded { .. } => {
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

@@ -9,7 +9,6 @@ mod doctor;
 mod film;
 mod inspect;
 mod interrupt;
-mod metadata;
 mod refusals;
 mod tasks;
 mod timing;

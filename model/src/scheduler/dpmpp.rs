@@ -2,15 +2,23 @@
 
 use burn::prelude::*;
 
-use super::{combine, lambda};
+use super::{X0, combine, lambda};
 
 /// The data prediction of the step before.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct DpmPp {
     previous: Option<Tensor<5>>,
 }
 
 impl DpmPp {
+    pub(super) fn remembering(take: &mut impl FnMut(&str) -> Option<Tensor<5>>) -> Self {
+        Self { previous: take(X0) }
+    }
+
+    pub(super) fn memory(&self) -> Vec<(&'static str, Tensor<5>)> {
+        self.previous.iter().map(|x0| (X0, x0.clone())).collect()
+    }
+
     pub(super) fn step(&mut self, sigmas: &[f64], i: usize, v: Tensor<5>, x: Tensor<5>) -> Tensor<5> {
         let x0 = x.clone() - v * sigmas[i];
         let previous = self.previous.take();

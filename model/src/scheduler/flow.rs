@@ -26,6 +26,8 @@ pub enum ScheduleError {
     Shift { shift: f64 },
     #[error("{steps} steps with shift {shift} lie closer together than f32 can tell")]
     Coincide { steps: usize, shift: f64 },
+    #[error("what the solver remembers is not what it remembers after {done} steps")]
+    Memory { done: usize },
 }
 
 /// Noise levels from 1 (noise) down to 0 (data).

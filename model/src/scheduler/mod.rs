@@ -6,6 +6,8 @@ mod flow;
 mod sinusoid;
 mod unipc;
 
+use std::collections::BTreeMap;
+
 use burn::prelude::*;
 
 pub use flow::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, ScheduleError};
@@ -13,6 +15,12 @@ pub use sinusoid::sinusoid;
 
 use dpmpp::DpmPp;
 use unipc::UniPc;
+
+/// Names of what solvers remember: latents before the last prediction, the data prediction there, and that of the step
+/// before.
+const X: &str = "x";
+const X0: &str = "x0";
+const EARLIER: &str = "earlier";
 
 /// How the latents move from one sigma to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +36,14 @@ pub enum Solver {
 /// A solver under way: the schedule, the position in it, and the few tensors the next step needs.
 ///
 /// Coefficients are f64 scalars of the host; tensors keep the dtype of the latents.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sampler {
     schedule: FlowSchedule,
     state: State,
     done: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     UniPc(Box<UniPc>),
     DpmPp(Box<DpmPp>),
@@ -51,6 +59,42 @@ impl Sampler {
             Solver::Euler => State::Euler,
         };
         Self { schedule, state, done: 0 }
+    }
+
+    /// After `done` steps of `schedule`, with what [`Self::memory`] gave then: it goes on to the same bits.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Memory`] if a solver after so many steps remembers something else.
+    pub fn resume(
+        solver: Solver,
+        schedule: FlowSchedule,
+        done: usize,
+        memory: impl IntoIterator<Item = (String, Tensor<5>)>,
+    ) -> Result<Self, ScheduleError> {
+        let mut memory: BTreeMap<String, Tensor<5>> = memory.into_iter().collect();
+        let known: Vec<_> = memory.keys().map(String::as_str).collect();
+        if done > schedule.steps() || known != remembered(solver, done, schedule.steps()) {
+            return Err(ScheduleError::Memory { done });
+        }
+        let mut take = |name: &str| memory.remove(name);
+        let state = match solver {
+            Solver::UniPc => State::UniPc(Box::new(UniPc::remembering(&mut take))),
+            Solver::DpmPp => State::DpmPp(Box::new(DpmPp::remembering(&mut take))),
+            Solver::Euler => State::Euler,
+        };
+        Ok(Self { schedule, state, done })
+    }
+
+    /// What the next step needs of those before it, by name.
+    ///
+    /// # Shapes
+    /// - each: `[b, c, f, h, w]`, as the latents
+    pub fn memory(&self) -> Vec<(&'static str, Tensor<5>)> {
+        match &self.state {
+            State::UniPc(unipc) => unipc.memory(),
+            State::DpmPp(dpmpp) => dpmpp.memory(),
+            State::Euler => Vec::new(),
+        }
     }
 
     /// The schedule this sampler walks.
@@ -80,6 +124,17 @@ impl Sampler {
         };
         self.done += 1;
         next
+    }
+}
+
+/// Names of what a solver remembers after `done` of `steps` steps, sorted.
+fn remembered(solver: Solver, done: usize, steps: usize) -> &'static [&'static str] {
+    match solver {
+        _ if done == 0 || done == steps => &[],
+        Solver::UniPc if done == 1 => &[X, X0],
+        Solver::UniPc => &[EARLIER, X, X0],
+        Solver::DpmPp => &[X0],
+        Solver::Euler => &[],
     }
 }
 

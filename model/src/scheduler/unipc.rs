@@ -2,15 +2,15 @@
 
 use burn::prelude::*;
 
-use super::{combine, lambda};
+use super::{EARLIER, X, X0, combine, lambda};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct UniPc {
     history: Option<History>,
 }
 
 /// What the corrector needs of the steps before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct History {
     /// Latents before the last prediction.
     x: Tensor<5>,
@@ -21,6 +21,17 @@ struct History {
 }
 
 impl UniPc {
+    pub(super) fn remembering(take: &mut impl FnMut(&str) -> Option<Tensor<5>>) -> Self {
+        let (x, x0, earlier) = (take(X), take(X0), take(EARLIER));
+        Self { history: x.zip(x0).map(|(x, x0)| History { x, x0, earlier }) }
+    }
+
+    pub(super) fn memory(&self) -> Vec<(&'static str, Tensor<5>)> {
+        let Some(History { x, x0, earlier }) = &self.history else { return Vec::new() };
+        let earlier = earlier.iter().map(|earlier| (EARLIER, earlier.clone()));
+        [(X, x.clone()), (X0, x0.clone())].into_iter().chain(earlier).collect()
+    }
+
     pub(super) fn step(&mut self, sigmas: &[f64], i: usize, v: Tensor<5>, x: Tensor<5>) -> Tensor<5> {
         // From the latents as predicted; a correction does not change it.
         let x0 = x.clone() - v * sigmas[i];

@@ -7,7 +7,7 @@ use super::{
     blocks::{Middle, ResidualBlock, RmsNorm},
     causal_conv::CausalConv3d,
     config::Stage,
-    feature_cache::FeatureCache,
+    feature_cache::{FeatureCache, LayerMemory},
     layer::{Layer, residual_blocks},
     memory::{VaeMemory, pieces},
     patch::unpatchify,
@@ -84,6 +84,19 @@ impl VaeDecoder {
         let [.., rows, columns] = latents.dims();
         let tiles = self.memory.tiles([rows, columns], [1, self.spatial_factor], &latents.device());
         DecodeStream { decoder: self, latents, frame: 0, tiles }
+    }
+
+    /// As [`Self::stream`], from latent frame `frame` on with what [`DecodeStream::memory`] gave before it: the same bits as
+    /// without a stop. `None` if that is the memory of a stream in other tiles.
+    pub fn stream_from(
+        &self,
+        latents: Tensor<5>,
+        frame: usize,
+        memory: Vec<Vec<LayerMemory>>,
+    ) -> Option<DecodeStream<'_>> {
+        let stream = self.stream(latents);
+        let half = self.memory.half_on(&stream.latents.device());
+        Some(DecodeStream { frame, tiles: stream.tiles.remembering(memory, half)?, ..stream })
     }
 
     /// Decodes all latent frames at once: the definition that [`Self::stream`] must agree with, in memory
@@ -164,11 +177,23 @@ pub struct DecodeStream<'a> {
     tiles: Tiles,
 }
 
+impl DecodeStream<'_> {
+    /// The latent frame that comes next, from 0.
+    pub fn frame(&self) -> usize {
+        self.frame
+    }
+
+    /// What each tile's layers remember for it.
+    pub fn memory(&self) -> Vec<Vec<LayerMemory>> {
+        self.tiles.memory()
+    }
+}
+
 impl Iterator for DecodeStream<'_> {
     type Item = Tensor<5>;
 
     fn next(&mut self) -> Option<Tensor<5>> {
-        if self.frame == self.latents.dims()[2] {
+        if self.frame >= self.latents.dims()[2] {
             return None;
         }
         let latent = self.latents.clone().slice_dim(2, self.frame..self.frame + 1);
@@ -177,7 +202,7 @@ impl Iterator for DecodeStream<'_> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.latents.dims()[2] - self.frame;
+        let left = self.latents.dims()[2].saturating_sub(self.frame);
         (left, Some(left))
     }
 }

@@ -21,7 +21,28 @@ pub(super) struct Slot {
     frames: Vec<Tensor<5>>,
 }
 
+/// What a layer of a network under way remembers of the frames before; of all layers, in order of execution, it is
+/// everything by which a stream differs from one that begins.
+#[derive(Clone, Debug)]
+pub struct LayerMemory {
+    /// Whether the layer has seen the first frame of the video.
+    pub started: bool,
+    /// `[1, c, 1, h, w]` each, the oldest first.
+    pub frames: Vec<Tensor<5>>,
+}
+
 impl FeatureCache {
+    /// A cache that goes on from what another one of the same network held.
+    pub fn remembering(memory: Vec<LayerMemory>, half: bool) -> Self {
+        let slots = memory.into_iter().map(|LayerMemory { started, frames }| Slot { started, half, frames });
+        Self { slots: slots.collect(), next: 0, half }
+    }
+
+    pub fn memory(&self) -> Vec<LayerMemory> {
+        let layer = |slot: &Slot| LayerMemory { started: slot.started, frames: slot.frames.clone() };
+        self.slots.iter().map(layer).collect()
+    }
+
     pub fn new(half: bool) -> Self {
         Self { half, ..Self::default() }
     }

@@ -33,7 +33,7 @@ impl Default for VaeMemory {
 }
 
 impl VaeMemory {
-    fn half_on(&self, device: &Device) -> bool {
+    pub(super) fn half_on(&self, device: &Device) -> bool {
         self.half && device.supports_dtype(DType::F16)
     }
 

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use burn::prelude::*;
 
-use super::{VaeConfig, feature_cache::FeatureCache};
+use super::{
+    VaeConfig,
+    feature_cache::{FeatureCache, LayerMemory},
+};
 
 /// Pixels of video that neighbouring tiles share at least.
 const OVERLAP_PIXELS: usize = 64;
@@ -100,6 +103,18 @@ impl Tiles {
         let columns = spans(columns, tile_columns, overlap, scale[1]);
         let caches = (0..rows.len() * columns.len()).map(|_| FeatureCache::new(half)).collect();
         Self { rows, columns, caches, scale }
+    }
+
+    /// What each tile remembers, row by row.
+    pub fn memory(&self) -> Vec<Vec<LayerMemory>> {
+        self.caches.iter().map(FeatureCache::memory).collect()
+    }
+
+    /// The same tiles going on from `memory`; `None` if there are other than so many.
+    pub fn remembering(self, memory: Vec<Vec<LayerMemory>>, half: bool) -> Option<Self> {
+        let same = memory.len() == self.caches.len();
+        let caches = memory.into_iter().map(|tile| FeatureCache::remembering(tile, half)).collect();
+        same.then_some(Self { caches, ..self })
     }
 
     /// What `network` makes of `x`, tile by tile: `[1, c, t, h, w]` to `[1, c', t', h', w']`.

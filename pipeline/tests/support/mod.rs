@@ -64,6 +64,7 @@ pub fn run_in(
             Event::Step { step, .. } => film.steps.push(step.latents.to_data().try_into_vec().expect("f32")),
             Event::Frames(chunk) => film.frames.extend(chunk.values),
             Event::Started(_) | Event::Finished { .. } | Event::Loaded { .. } | Event::Encoded { .. } => {}
+            Event::Pause { .. } | Event::Unwell(_) => {}
         }
         Ok(())
     };
