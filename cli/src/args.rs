@@ -31,7 +31,7 @@ pub struct Cli {
 pub enum Command {
     /// Make a video from a prompt
     Generate(Box<GenerateArgs>),
-    /// Say what a checkpoint is
+    /// Say what a checkpoint is, or how a clip was made
     Inspect(InspectArgs),
     /// Write a checkpoint again, its large layers in fewer bits
     Convert(ConvertArgs),
@@ -49,6 +49,8 @@ const GENERATE_EXAMPLE: &str = "\
 Examples:
   wan generate --prompt \"a red ball rolls to the left\"
       draws it with the built-in demo model, in seconds and on any machine
+  wan generate --from fox.mp4 --seed 8 -o other.mp4
+      the run that made fox.mp4, with another seed
   wan generate --model Wan2.2-I2V-A14B --image cat.jpg --prompt \"the cat yawns\" --area 480p
   wan generate --model lingbot-world-base-cam --image room.png --camera walk \\
       --prompt \"a quiet reading room\" --frames 161
@@ -63,6 +65,9 @@ pub struct GenerateArgs {
     /// Read the prompt from a file
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompt_file: Option<PathBuf>,
+    /// A clip whose settings hold where no flag says otherwise: repeats its run, or a variation of it
+    #[arg(long, value_name = "CLIP")]
+    pub from: Option<PathBuf>,
 
     /// .mp4, .gif, .webp, .png (one frame), name_%04d.png or a folder [default: wan-<seed>.mp4]
     #[arg(short, long, value_name = "FILE", value_parser = NonEmptyStringValueParser::new(), help_heading = "Output")]
@@ -73,15 +78,18 @@ pub struct GenerateArgs {
     /// Print one JSON object about the run instead of the path
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// Leave settings and hashes of the model out of the files
+    #[arg(long, help_heading = "Output")]
+    pub no_metadata: bool,
     /// Write text.safetensors, latents.safetensors and frames.safetensors into a folder
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub dump: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  wan inspect Wan2.1-T2V-1.3B --json")]
+#[command(after_help = "Examples:\n  wan inspect Wan2.1-T2V-1.3B --json\n  wan inspect fox.mp4")]
 pub struct InspectArgs {
-    /// Checkpoint folder or file, or `demo`
+    /// Checkpoint folder or file, or `demo`; or a clip: a video, a picture, or numbered ones by their folder or pattern
     pub path: ModelPath,
     /// Compare every file of a folder that `wan convert` wrote with its checksum
     #[arg(long)]

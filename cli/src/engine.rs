@@ -8,6 +8,7 @@ pub mod kernels;
 mod model;
 mod picture;
 mod request;
+mod settle;
 
 use burn::tensor::{DType, Device, FloatDType};
 use image::RgbImage;
@@ -17,7 +18,8 @@ pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{CancelToken, Engine, FrameChunk, ObserverError, PipelineError};
 
 use crate::{
-    settings::{Offload, VaeDtype},
+    metadata::ModelFile,
+    settings::{Offload, Settings, VaeDtype},
     verdicts::Finding,
 };
 use dump::{Dump, DumpError};
@@ -59,6 +61,11 @@ pub enum Phase {
 /// What the engine tells while it works.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Sent once, before the plan: the settings with nothing left open, and the files of the model.
+    Settled {
+        settings: Box<Settings>,
+        models: Vec<ModelFile>,
+    },
     /// Sent once, before the first phase.
     Plan(Plan),
     PhaseStarted(Phase),
@@ -123,6 +130,10 @@ pub fn run(
     let device = request.device.open();
     let dtype = dtype(request, &device)?;
     let quant = settings.quant.unwrap_or_default().weights();
+    events(Event::Settled {
+        settings: Box::new(settle::settings(&plan, settings, dtype)),
+        models: settle::models(checkpoint).map_err(PipelineError::from)?,
+    });
     events(Event::Plan(describe(&plan, request, dtype, checkpoint.dit.quant().or(quant))));
     plan.notes.iter().for_each(|note| events(Event::Note(note.clone())));
     plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));

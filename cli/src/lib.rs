@@ -10,6 +10,7 @@ mod failure;
 pub mod interrupt;
 pub mod media;
 mod memory;
+pub mod metadata;
 mod progress;
 mod report;
 pub mod settings;

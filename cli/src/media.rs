@@ -1,5 +1,6 @@
 //! Video and image files, each written under a temporary name and renamed when complete.
 
+mod comment;
 mod error;
 mod gif;
 mod mp4;
@@ -11,6 +12,7 @@ mod yuv;
 
 use image::RgbImage;
 
+pub use comment::Container;
 pub use error::MediaError;
 pub use output::{Output, check_new};
 pub use temporary::remove_leftovers;
@@ -39,14 +41,22 @@ pub trait FrameWriter {
 }
 
 impl Output {
-    /// A writer under a temporary name beside this output.
-    pub fn open(&self, format: Format, overwrite: bool) -> Result<Box<dyn FrameWriter>, MediaError> {
+    /// A writer under a temporary name beside this output. The file, or each of the files, carries `comment`, which
+    /// [`Container::read`] reads back.
+    pub fn open(
+        &self,
+        format: Format,
+        overwrite: bool,
+        comment: Option<&str>,
+    ) -> Result<Box<dyn FrameWriter>, MediaError> {
         Ok(match self {
-            Self::Mp4(path) => Box::new(mp4::Mp4Writer::new(path, format, overwrite)?),
-            Self::Gif(path) => Box::new(gif::GifWriter::new(path, format, overwrite)?),
-            Self::Webp(path) => Box::new(webp::WebpWriter::new(path, format, overwrite)?),
-            Self::Png(path) => Box::new(png::PngWriter::new(path, format, overwrite)?),
-            Self::Sequence(pattern) => Box::new(png::SequenceWriter::new(pattern, format, overwrite)?),
+            Self::Mp4(path) => Box::new(mp4::Mp4Writer::new(path, format, overwrite, comment)?),
+            Self::Gif(path) => Box::new(gif::GifWriter::new(path, format, overwrite, comment)?),
+            Self::Webp(path) => Box::new(webp::WebpWriter::new(path, format, overwrite, comment)?),
+            Self::Png(path) => Box::new(png::PngWriter::new(path, format, overwrite, comment)?),
+            Self::Sequence(pattern) => {
+                Box::new(png::SequenceWriter::new(pattern, format, overwrite, comment)?)
+            }
         })
     }
 }

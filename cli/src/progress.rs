@@ -54,6 +54,7 @@ impl Progress {
     /// Updates bars or prints lines.
     pub fn show(&mut self, event: &Event) {
         match event {
+            Event::Settled { .. } => {}
             Event::Plan(plan) => self.plan(plan),
             Event::PhaseStarted(phase) => self.start(*phase),
             Event::Note(text) => self.line(text),

@@ -130,7 +130,12 @@ pub struct Settings {
 }
 
 /// Settings of which one clip takes one: a given one replaces the other.
-const RIVALS: [[&str; 2]; 2] = [["size", "area"], ["frames", "seconds"]];
+const RIVALS: [[&str; 2]; 3] = [["size", "area"], ["frames", "seconds"], ["seed", "noise"]];
+/// Settings that a given one leaves without meaning.
+const COVERED: [(&str, &[&str]); 2] = [
+    ("guidance", &["guidance-low", "guidance-high"]),
+    ("model", &["dit", "dit-high", "vae", "text-encoder", "image-encoder", "tokenizer"]),
+];
 
 impl Settings {
     /// As an object of those that are given.
@@ -153,6 +158,9 @@ impl Settings {
                 map.remove(a);
                 map.remove(b);
             }
+        }
+        for (_, covered) in COVERED.iter().filter(|(name, _)| own.contains_key(*name)) {
+            covered.iter().for_each(|name| drop(map.remove(*name)));
         }
         map.extend(own);
         serde_json::from_value(Value::Object(map))
@@ -218,6 +226,15 @@ mod tests {
         let given = settings(serde_json::json!({"area": "480p", "steps": 5}));
         let both = given.over(&base).expect("UTF-8");
         let expected = serde_json::json!({"area": "480p", "frames": 9, "seed": 1, "steps": 5});
+        assert_eq!(both, settings(expected));
+    }
+
+    #[test]
+    fn what_a_given_setting_covers_goes() {
+        let base = serde_json::json!({"guidance-low": 3.0, "guidance-high": 4.0, "vae": "v.pth", "noise": "n", "fps": 8});
+        let given = settings(serde_json::json!({"guidance": 5.0, "model": "demo", "seed": 3}));
+        let both = given.over(&settings(base)).expect("UTF-8");
+        let expected = serde_json::json!({"guidance": 5.0, "model": "demo", "seed": 3, "fps": 8});
         assert_eq!(both, settings(expected));
     }
 

@@ -29,7 +29,8 @@ fn a_panic_is_one_error_and_leaves_nothing() {
     // As the GPU stack does: a fault on a thread of its own, then one here that does not know the reason.
     let device = caught(|| {
         let outputs = ["a.mp4", "a.gif", "a.webp", "a_%d.png"];
-        let open = |name| Output::parse(&folder.path().join(name)).unwrap().open(FORMAT, false).unwrap();
+        let open =
+            |name| Output::parse(&folder.path().join(name)).unwrap().open(FORMAT, false, None).unwrap();
         let mut writers = outputs.map(open);
         writers.iter_mut().for_each(|writer| writer.push(&RgbImage::new(32, 16)).unwrap());
         let fault = std::thread::spawn(|| panic!("out of device memory allocating 7 bytes\nBacktrace"));

@@ -19,7 +19,7 @@ const FRAMES: usize = 5;
 fn job(path: &Path) -> Job {
     let settings = Settings { seed: Some(7), dtype: Some(DtypeChoice::F32), ..Settings::default() };
     let request = Request { settings, device: Target::Cpu, dump: None };
-    Job { request, output: Output::parse(path).unwrap(), overwrite: false }
+    Job { request, output: Output::parse(path).unwrap(), overwrite: false, given: None, from: None }
 }
 
 fn plan() -> Plan {

@@ -12,9 +12,14 @@ use std::{
 
 use image::{AnimationDecoder, RgbImage, codecs::gif::GifDecoder, codecs::webp::WebPDecoder};
 use tempfile::TempDir;
-use wan_cli::media::{Format, MediaError, Output};
+use wan_cli::media::{Container, Format, MediaError, Output};
 
 const FORMAT: Format = Format { width: 64, height: 48, fps: 16, frames: 9 };
+
+/// More than a block of GIF, and what XML and Latin-1 cannot hold as it is.
+const TEXT: &str = "{\"prompt\": \"a <red> & \u{e9}\u{1f98a} ball; 'quoted', \\u0000 and much more of the same, so that the text \
+     is longer than two hundred and fifty-five bytes, which is the most that one block of a GIF's comment holds, \
+     however many of them follow one another until the empty one that ends them\"}";
 
 /// Quantiser 18 on a smooth clip keeps the mean error of luma near one level.
 const H264_MEAN_ERROR: f64 = 1.5;
@@ -37,7 +42,7 @@ fn clip(format: &Format) -> Vec<RgbImage> {
 
 fn write(path: &Path, format: Format, overwrite: bool) -> Result<Vec<RgbImage>, MediaError> {
     let frames = clip(&format);
-    let mut writer = Output::parse(path)?.open(format, overwrite)?;
+    let mut writer = Output::parse(path)?.open(format, overwrite, Some(TEXT))?;
     frames.iter().try_for_each(|frame| writer.push(frame))?;
     writer.finish()?;
     Ok(frames)
@@ -174,7 +179,7 @@ fn one_png_holds_one_frame() {
 fn an_unfinished_file_vanishes() {
     let folder = TempDir::new().unwrap();
     for name in ["a.mp4", "a.gif", "a.webp", "a_%d.png"] {
-        let mut writer = Output::parse(&folder.path().join(name)).unwrap().open(FORMAT, false).unwrap();
+        let mut writer = Output::parse(&folder.path().join(name)).unwrap().open(FORMAT, false, None).unwrap();
         writer.push(&clip(&FORMAT)[0]).unwrap();
         drop(writer);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}");
@@ -186,7 +191,7 @@ fn frames_of_another_size_and_empty_files_are_refused() {
     let folder = TempDir::new().unwrap();
     for name in ["a.mp4", "a.gif", "a.webp", "a_%d.png"] {
         let output = Output::parse(&folder.path().join(name)).unwrap();
-        let mut writer = output.open(FORMAT, false).unwrap();
+        let mut writer = output.open(FORMAT, false, None).unwrap();
         assert!(matches!(writer.push(&RgbImage::new(32, 48)), Err(MediaError::FrameSize { .. })), "{name}");
         assert!(matches!(writer.finish(), Err(MediaError::Empty)), "{name}");
     }
@@ -203,4 +208,78 @@ fn a_file_is_replaced_only_when_asked() {
         write(&path, FORMAT, true).unwrap();
         assert!(fs::metadata(&path).unwrap().len() > 4);
     }
+}
+
+/// A file of each kind with [`TEXT`], and the first file that it made.
+fn commented(folder: &Path) -> Vec<std::path::PathBuf> {
+    let still = Format { frames: 1, ..FORMAT };
+    write(&folder.join("still.png"), still, false).unwrap();
+    for name in ["a.mp4", "a.gif", "a.webp", "a_%d.png"] {
+        write(&folder.join(name), FORMAT, false).unwrap();
+    }
+    ["a.mp4", "a.gif", "a.webp", "a_0.png", "a_8.png", "still.png"].map(|name| folder.join(name)).to_vec()
+}
+
+fn text_of(path: &Path) -> std::io::Result<Option<String>> {
+    Container::of(path)?.expect("a known kind").read(path)
+}
+
+#[test]
+fn every_file_carries_its_text() {
+    let folder = TempDir::new().unwrap();
+    for path in commented(folder.path()) {
+        assert_eq!(text_of(&path).unwrap().as_deref(), Some(TEXT), "{}", path.display());
+    }
+}
+
+#[test]
+fn files_without_a_text_have_none() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.mp4", "a.gif", "a.webp", "a_%d.png"] {
+        let path = folder.path().join(name);
+        let mut writer = Output::parse(&path).unwrap().open(FORMAT, false, None).unwrap();
+        writer.push(&clip(&FORMAT)[0]).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(text_of(&folder.path().join(name.replace("%d", "0"))).unwrap(), None, "{name}");
+    }
+    let other = folder.path().join("notes.mp4");
+    fs::write(&other, "no video at all").unwrap();
+    assert_eq!(Container::of(&other).unwrap(), None);
+}
+
+/// Damage may take the text away, or change it; it may not do worse.
+#[test]
+fn damaged_files_end_in_an_error_or_a_text() {
+    let folder = TempDir::new().unwrap();
+    let broken = folder.path().join("broken");
+    for path in commented(folder.path()) {
+        let (container, bytes) = (Container::of(&path).unwrap().unwrap(), fs::read(&path).unwrap());
+        // Every place near the text and the start, and some of all others.
+        let at = bytes.windows(7).position(|w| w == b"prompt\"").unwrap_or(0);
+        let near = |i: usize| i < 32 || i.abs_diff(at) < 24 || i % 997 == 0 || i + 32 > bytes.len();
+        for index in (0..bytes.len()).filter(|&i| near(i)) {
+            for value in [0, 0x7f, 0xff] {
+                let mut changed = bytes.clone();
+                changed[index] = value;
+                fs::write(&broken, &changed).unwrap();
+                let _ = container.read(&broken);
+            }
+            fs::write(&broken, &bytes[..index]).unwrap();
+            if let Ok(Some(text)) = container.read(&broken) {
+                assert_eq!(text, TEXT, "{} cut at {index}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_size_in_a_file_asks_for_no_memory() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.webp");
+    let mut bytes = b"RIFF\xff\xff\xff\xffWEBPXMP \xff\xff\xff\xff".to_vec();
+    fs::write(&path, &bytes).unwrap();
+    assert!(text_of(&path).is_err());
+    bytes.extend(vec![b' '; 100]);
+    fs::write(&path, &bytes).unwrap();
+    assert!(text_of(&path).is_err());
 }

@@ -30,5 +30,6 @@ pub use linear::{LargeLinears, Linear};
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
 pub use vae::{
-    DecodeStream, LayerMemory, Tiling, VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder, VaeMemory,
+    ColourWeights, DecodeStream, LatentColours, LayerMemory, Tiling, VaeConfig, VaeConfigError, VaeDecoder,
+    VaeEncoder, VaeMemory,
 };

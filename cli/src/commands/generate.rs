@@ -2,7 +2,7 @@
 
 mod request;
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{print, print_json};
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     engine::{self, EngineError, Event, Request},
     interrupt,
     media::{Format, FrameWriter, MediaError, Output},
+    metadata::{Metadata, ModelFile},
     progress::Progress,
     report::{Recorder, Report},
     settings::Settings,
@@ -32,16 +33,22 @@ pub struct Job {
     pub request: Request,
     pub output: Output,
     pub overwrite: bool,
+    /// The settings as they were given, for the files to carry beside those used; `None` leaves both out.
+    pub given: Option<Settings>,
+    /// What the clip says that this run repeats.
+    pub from: Option<Metadata>,
 }
 
 /// Everything that can be refused without the model is refused here.
 fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
-    let mut settings = args.settings.clone();
+    let from = args.from.as_deref().map(Metadata::of).transpose()?;
+    let mut settings = request::given(args, from.as_ref())?;
+    let given = (!args.no_metadata).then(|| settings.clone());
     request::check_inputs(&mut settings, args.dump.as_deref())?;
     let seed = settings.seed.unwrap_or_else(request::random_seed);
     let output = request::output(args, seed)?;
     output.check(settings.frames, args.overwrite)?;
-    settings.prompt = Some(request::prompt(&settings, args.prompt_file.as_deref())?);
+    request::check_prompts(&settings)?;
     let choice = settings.device.unwrap_or_default();
     let found = match choice {
         DeviceChoice::Cpu | DeviceChoice::Ndarray => Vec::new(),
@@ -62,6 +69,8 @@ fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
         request: Request { settings, device, dump: args.dump.clone() },
         output,
         overwrite: args.overwrite,
+        given,
+        from,
     })
 }
 
@@ -76,11 +85,15 @@ pub fn run_with(job: &Job, quiet: bool, cancel: &CancelToken, engine: Engine) ->
 fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine) -> Result<Report, Failure> {
     let start = Instant::now();
     let mut recorder = Recorder::default();
-    let mut sink = Sink { job, writer: None, failure: None, seconds: 0.0 };
+    let mut sink = Sink { job, comment: None, writer: None, failure: None, seconds: 0.0 };
     let result = engine(&job.request, cancel, &mut |event| {
         progress.show(&event);
         recorder.note(&event);
         sink.take(&event, cancel);
+        for warning in job.warnings(&event).map(Event::Warning) {
+            progress.show(&warning);
+            recorder.note(&warning);
+        }
     });
     // A failed write stops the engine through the token, so it is the cause of the engine's error.
     if let Some(failure) = sink.failure.take() {
@@ -97,9 +110,31 @@ fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine
     report.ok_or_else(|| Failure::failed("the engine announced no plan"))
 }
 
+impl Job {
+    /// Components that are not those of the run which this one repeats.
+    fn warnings(&self, event: &Event) -> impl Iterator<Item = String> {
+        let other = match (event, &self.from) {
+            (Event::Settled { models, .. }, Some(from)) => from.other_components(models),
+            _ => BTreeSet::new(),
+        };
+        other
+            .into_iter()
+            .map(|component| format!("the {component} is not the one that the clip was made with"))
+    }
+
+    /// What the files carry.
+    fn comment(&self, settings: &Settings, models: &[ModelFile]) -> serde_json::Result<Option<String>> {
+        let Some(given) = &self.given else { return Ok(None) };
+        let metadata = Metadata::new(settings.clone(), given.clone(), models.to_vec());
+        Ok(Some(metadata.to_json()?.to_string()))
+    }
+}
+
 /// Writes frames as they come.
 struct Sink<'a> {
     job: &'a Job,
+    /// What the files carry.
+    comment: Option<String>,
     writer: Option<Box<dyn FrameWriter>>,
     failure: Option<MediaError>,
     /// Time spent writing.
@@ -121,10 +156,15 @@ impl Sink<'_> {
 
     fn write(&mut self, event: &Event) -> Result<(), MediaError> {
         match event {
+            Event::Settled { settings, models } => {
+                // A path that is no UTF-8 is refused before.
+                self.comment = self.job.comment(settings, models).unwrap_or_default();
+            }
             Event::Plan(plan) => {
                 let (width, height) = (plan.width as u32, plan.height as u32);
                 let format = Format { width, height, fps: plan.fps, frames: plan.frames };
-                self.writer = Some(self.job.output.open(format, self.job.overwrite)?);
+                self.writer =
+                    Some(self.job.output.open(format, self.job.overwrite, self.comment.as_deref())?);
             }
             Event::Frames(frames) => {
                 let writer = self.writer.as_mut().ok_or(MediaError::Empty)?;

@@ -1,4 +1,6 @@
-//! `wan inspect`: what a checkpoint is.
+//! `wan inspect`: what a checkpoint is, and how a clip was made.
+
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -8,16 +10,22 @@ use crate::{
     args::InspectArgs,
     engine::{self, ModelPath},
     interrupt,
+    metadata::{self, Metadata},
     progress::Progress,
 };
 
-/// Prints the description of a checkpoint.
+/// Prints the description of a checkpoint or a clip.
 pub fn run(args: &InspectArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
+    if let ModelPath::Folder(path) = &args.path
+        && metadata::is_clip(path)
+    {
+        return show(&clip(path)?, args.json);
+    }
     if let ModelPath::Folder(path) = &args.path
         && !path.exists()
     {
         let message = format!("{} does not exist", path.display());
-        return Err(Failure::usage(message, "give a checkpoint folder or file"));
+        return Err(Failure::usage(message, "give a checkpoint folder or file, or a clip"));
     }
     if args.verify {
         let cancel = CancelToken::default();
@@ -27,8 +35,20 @@ pub fn run(args: &InspectArgs, quiet: bool, leave: fn()) -> Result<(), Failure> 
             progress.bytes("verify", done, total)
         })?;
     }
-    let description = engine::inspect(&args.path)?;
-    if args.json { print_json(&description) } else { print(outline(&description, 0).trim_end()) }
+    show(&engine::inspect(&args.path)?, args.json)
+}
+
+fn show(description: &Value, json: bool) -> Result<(), Failure> {
+    if json { print_json(description) } else { print(outline(description, 0).trim_end()) }
+}
+
+/// What a clip says about itself.
+fn clip(path: &Path) -> Result<Value, Failure> {
+    let metadata = Metadata::of(path)?;
+    let mut description = metadata.to_json().map_err(|e| Failure::failed(e.to_string()))?;
+    description["what"] = format!("a clip that wan {} made", metadata.wan).into();
+    description["path"] = path.to_string_lossy().into();
+    Ok(description)
 }
 
 /// Keys and values, one a line, indented by nesting.

@@ -1,7 +1,7 @@
 //! GIF: a palette per frame, repeating for ever.
 
 use std::{
-    io::{BufWriter, Read, Seek, SeekFrom},
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -10,7 +10,7 @@ use image::{
     codecs::gif::{GifEncoder, Repeat},
 };
 
-use super::{Format, FrameWriter, MediaError, temporary::TemporaryFile};
+use super::{Format, FrameWriter, MediaError, comment, temporary::TemporaryFile};
 
 /// Pixels of a frame that its palette is searched over.
 const PALETTE_PIXELS: u32 = 1 << 16;
@@ -22,12 +22,18 @@ pub struct GifWriter {
     encoder: GifEncoder<BufWriter<std::fs::File>>,
     file: TemporaryFile,
     format: Format,
+    comment: Option<Vec<u8>>,
     count: usize,
 }
 
 impl GifWriter {
     /// Refuses sides above 65535, which the format cannot hold.
-    pub fn new(path: &Path, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+    pub fn new(
+        path: &Path,
+        format: Format,
+        overwrite: bool,
+        comment: Option<&str>,
+    ) -> Result<Self, MediaError> {
         let (width, height) = (format.width, format.height);
         if width.max(height) > u32::from(u16::MAX) {
             return Err(MediaError::TooLarge { kind: "GIF", width, height });
@@ -38,7 +44,8 @@ impl GifWriter {
         let stride = (u64::from(width) * u64::from(height) / u64::from(PALETTE_PIXELS)).clamp(1, 10);
         let mut encoder = GifEncoder::new_with_speed(writer, stride as i32);
         encoder.set_repeat(Repeat::Infinite).map_err(|e| file.image_error("GIF", e))?;
-        Ok(Self { encoder, file, format, count: 0 })
+        let comment = comment.map(comment::gif_block);
+        Ok(Self { encoder, file, format, comment, count: 0 })
     }
 
     /// The format counts in hundredths of a second.
@@ -60,7 +67,7 @@ impl FrameWriter for GifWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<(), MediaError> {
-        let Self { encoder, file, count, .. } = *self;
+        let Self { encoder, file, comment, count, .. } = *self;
         if count == 0 {
             return Err(MediaError::Empty);
         }
@@ -71,6 +78,11 @@ impl FrameWriter for GifWriter {
         end.seek(SeekFrom::End(-1)).and_then(|_| end.read_exact(&mut last)).map_err(|e| file.error(e))?;
         if last != [TRAILER] {
             return Err(MediaError::encode("GIF", "the end of the file could not be written"));
+        }
+        if let Some(mut comment) = comment {
+            // In the trailer's place, which follows again.
+            comment.push(TRAILER);
+            end.seek(SeekFrom::End(-1)).and_then(|_| end.write_all(&comment)).map_err(|e| file.error(e))?;
         }
         file.persist()
     }

@@ -15,12 +15,12 @@ use openh264::{
     },
 };
 use shiguredo_mp4::{
-    BoxSize, BoxType, TrackKind, Uint,
+    BoxSize, BoxType, Encode, TrackKind, Uint,
     boxes::{Avc1Box, AvccBox, SampleEntry, UnknownBox, VisualSampleEntryFields},
-    mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size},
+    mux::{FinalizedBoxes, Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size},
 };
 
-use super::{Format, FrameWriter, MediaError, temporary::TemporaryFile, yuv::Yuv};
+use super::{Format, FrameWriter, MediaError, comment, temporary::TemporaryFile, yuv::Yuv};
 
 /// Quantiser of every picture: visually lossless at the sizes of these videos.
 const QUANTISER: QpRange = QpRange::new(18, 18);
@@ -30,6 +30,8 @@ const KEY_FRAME_SECONDS: u32 = 2;
 const TICKS: u32 = 1000;
 /// Largest side that the encoder takes.
 const MAX_SIDE: (u32, u32) = (3840, 2160);
+/// Bytes of an empty box.
+const FREE: usize = 8;
 /// NAL unit types (ITU-T H.264 table 7-1).
 const SEQUENCE_PARAMETERS: u8 = 7;
 const PICTURE_PARAMETERS: u8 = 8;
@@ -41,13 +43,20 @@ pub struct Mp4Writer {
     file: TemporaryFile,
     format: Format,
     timescale: NonZeroU32,
+    /// A box for the index.
+    user_data: Vec<u8>,
     position: u64,
     count: usize,
 }
 
 impl Mp4Writer {
     /// Refuses odd sizes and sizes above 3840x2160.
-    pub fn new(path: &Path, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+    pub fn new(
+        path: &Path,
+        format: Format,
+        overwrite: bool,
+        comment: Option<&str>,
+    ) -> Result<Self, MediaError> {
         let (width, height) = (format.width, format.height);
         if width % 2 == 1 || height % 2 == 1 {
             return Err(MediaError::OddSize { width, height });
@@ -58,12 +67,13 @@ impl Mp4Writer {
         let file = TemporaryFile::new(path, overwrite)?;
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config(&format))
             .map_err(|e| MediaError::encode("H.264", e))?;
-        let reserved_moov_box_size = estimate_maximum_moov_box_size(&[format.frames]);
+        let user_data = comment.map(comment::user_data).unwrap_or_default();
+        let reserved_moov_box_size = estimate_maximum_moov_box_size(&[format.frames]) + user_data.len();
         let muxer =
             Mp4FileMuxer::with_options(Mp4FileMuxerOptions { reserved_moov_box_size, ..Default::default() })
                 .map_err(|e| MediaError::encode("MP4", e))?;
         let timescale = NonZeroU32::MIN.saturating_add(format.fps.saturating_mul(TICKS).saturating_sub(1));
-        let mut writer = Self { encoder, muxer, file, format, timescale, position: 0, count: 0 };
+        let mut writer = Self { encoder, muxer, file, format, timescale, user_data, position: 0, count: 0 };
         let head = writer.muxer.initial_boxes_bytes().to_vec();
         writer.write(&head)?;
         Ok(writer)
@@ -113,13 +123,40 @@ impl FrameWriter for Mp4Writer {
             return Err(MediaError::Empty);
         }
         let boxes = self.muxer.finalize().map_err(|e| MediaError::encode("MP4", e))?;
+        let index = with_user_data(boxes, &self.user_data).map_err(|e| MediaError::encode("MP4", e))?;
+        let head = boxes.offset_and_bytes_pairs().next().map_or(&[][..], |(_, head)| head);
+        let moved = place(head, index, self.position);
         let mut file = self.file.file();
-        for (offset, bytes) in boxes.offset_and_bytes_pairs() {
+        let moved = moved.iter().map(|(at, bytes)| (*at, bytes.as_slice()));
+        for (offset, bytes) in boxes.offset_and_bytes_pairs().chain(moved) {
             file.seek(SeekFrom::Start(offset)).map_err(|e| self.file.error(e))?;
             file.write_all(bytes).map_err(|e| self.file.error(e))?;
         }
         self.file.persist()
     }
+}
+
+/// The index (`moov`) with a further box at its end.
+fn with_user_data(boxes: &FinalizedBoxes, user_data: &[u8]) -> Result<Vec<u8>, shiguredo_mp4::Error> {
+    let mut index = boxes.moov_box().encode_to_vec()?;
+    index.extend_from_slice(user_data);
+    let size = (index.len() as u32).to_be_bytes();
+    index[..4].copy_from_slice(&size);
+    Ok(index)
+}
+
+/// The index and the free space, by their places: before the pictures if there is room, else at the file's `end`.
+/// `head` is what stands before the pictures, the kind of file first.
+fn place(head: &[u8], index: Vec<u8>, end: u64) -> [(u64, Vec<u8>); 2] {
+    let start = head.first_chunk().map_or(0, |size| u32::from_be_bytes(*size) as usize);
+    let room = head.len().saturating_sub(start);
+    let free = |length: usize| [&(length as u32).to_be_bytes(), b"free".as_slice()].concat();
+    if index.len() + FREE > room {
+        return [(start as u64, free(room)), (end, index)];
+    }
+    let rest = free(room - index.len());
+    let behind = (start + index.len()) as u64;
+    [(start as u64, index), (behind, rest)]
 }
 
 fn config(format: &Format) -> EncoderConfig {

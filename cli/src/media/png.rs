@@ -6,19 +6,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::png::PngEncoder};
+use image::{ImageError, RgbImage};
+use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter, Info};
 
 use super::{
-    Format, FrameWriter, MediaError,
+    Format, FrameWriter, MediaError, comment,
     output::Pattern,
     temporary::{TemporaryFile, TemporaryFolder},
 };
 
-fn encode(frame: &RgbImage, file: &File) -> Result<(), ImageError> {
-    let mut writer = BufWriter::new(file);
-    let (width, height) = frame.dimensions();
-    PngEncoder::new(&mut writer).write_image(frame, width, height, ExtendedColorType::Rgb8)?;
-    Ok(writer.flush()?)
+/// One picture as a PNG file.
+pub(crate) fn encode(frame: &RgbImage, comment: Option<&str>, out: impl Write) -> Result<(), ImageError> {
+    let mut out = BufWriter::new(out);
+    encode_into(frame, comment, &mut out).map_err(|error| ImageError::IoError(error.into()))?;
+    Ok(out.flush()?)
+}
+
+fn encode_into(frame: &RgbImage, comment: Option<&str>, out: impl Write) -> Result<(), EncodingError> {
+    let mut info = Info::with_size(frame.width(), frame.height());
+    info.utf8_text.extend(comment.map(comment::text_chunk));
+    let mut encoder = Encoder::with_info(out, info)?;
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    encoder.set_filter(Filter::Adaptive);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(frame)?;
+    writer.finish()
 }
 
 /// One frame in one file.
@@ -26,17 +40,24 @@ pub struct PngWriter {
     file: TemporaryFile,
     path: PathBuf,
     format: Format,
+    comment: Option<String>,
     written: bool,
 }
 
 impl PngWriter {
     /// Refuses a format of several frames.
-    pub fn new(path: &Path, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+    pub fn new(
+        path: &Path,
+        format: Format,
+        overwrite: bool,
+        comment: Option<&str>,
+    ) -> Result<Self, MediaError> {
         if format.frames != 1 {
             return Err(MediaError::OnePng { path: path.to_owned() });
         }
         let file = TemporaryFile::new(path, overwrite)?;
-        Ok(Self { file, path: path.to_owned(), format, written: false })
+        let comment = comment.map(str::to_owned);
+        Ok(Self { file, path: path.to_owned(), format, comment, written: false })
     }
 }
 
@@ -46,7 +67,7 @@ impl FrameWriter for PngWriter {
         if std::mem::replace(&mut self.written, true) {
             return Err(MediaError::OnePng { path: self.path.clone() });
         }
-        encode(frame, self.file.file()).map_err(|e| self.file.image_error("PNG", e))
+        encode(frame, self.comment.as_deref(), self.file.file()).map_err(|e| self.file.image_error("PNG", e))
     }
 
     fn finish(self: Box<Self>) -> Result<(), MediaError> {
@@ -63,14 +84,21 @@ pub struct SequenceWriter {
     pattern: Pattern,
     format: Format,
     overwrite: bool,
+    comment: Option<String>,
     count: usize,
 }
 
 impl SequenceWriter {
     /// A writer for files that `pattern` names.
-    pub fn new(pattern: &Pattern, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+    pub fn new(
+        pattern: &Pattern,
+        format: Format,
+        overwrite: bool,
+        comment: Option<&str>,
+    ) -> Result<Self, MediaError> {
         let folder = TemporaryFolder::new(pattern.existing_folder())?;
-        Ok(Self { folder, pattern: pattern.clone(), format, overwrite, count: 0 })
+        let comment = comment.map(str::to_owned);
+        Ok(Self { folder, pattern: pattern.clone(), format, overwrite, comment, count: 0 })
     }
 
     fn move_all(&self) -> std::io::Result<()> {
@@ -87,7 +115,7 @@ impl FrameWriter for SequenceWriter {
         self.format.check(frame)?;
         let name = self.pattern.name(self.count);
         let file = File::create_new(self.folder.path().join(&name)).map_err(ImageError::IoError);
-        let result = file.and_then(|file| encode(frame, &file));
+        let result = file.and_then(|file| encode(frame, self.comment.as_deref(), &file));
         result.map_err(|e| MediaError::image("PNG", &self.pattern.folder.join(name), e))?;
         self.count += 1;
         Ok(())

@@ -7,7 +7,7 @@ use std::{
 
 use image::{ExtendedColorType, RgbImage, codecs::webp::WebPEncoder};
 
-use super::{Format, FrameWriter, MediaError, temporary::TemporaryFile};
+use super::{Format, FrameWriter, MediaError, comment, temporary::TemporaryFile};
 
 /// Largest side: 14 bits.
 const MAX_SIDE: u32 = 16383;
@@ -15,6 +15,8 @@ const MAX_SIDE: u32 = 16383;
 const RIFF_HEADER: usize = 12;
 /// VP8X flag: the file is an animation.
 const ANIMATION: u8 = 0b10;
+/// VP8X flag: there is an XMP chunk.
+const XMP: u8 = 0b100;
 /// ANMF flag: the frame replaces the canvas instead of being blended onto it.
 const REPLACE: u8 = 0b10;
 
@@ -22,6 +24,7 @@ const REPLACE: u8 = 0b10;
 pub struct WebpWriter {
     file: TemporaryFile,
     format: Format,
+    comment: Option<String>,
     count: usize,
     /// Bytes behind the RIFF size field.
     size: u64,
@@ -29,14 +32,21 @@ pub struct WebpWriter {
 
 impl WebpWriter {
     /// Refuses sides above 16383, which the format cannot hold.
-    pub fn new(path: &Path, format: Format, overwrite: bool) -> Result<Self, MediaError> {
+    pub fn new(
+        path: &Path,
+        format: Format,
+        overwrite: bool,
+        comment: Option<&str>,
+    ) -> Result<Self, MediaError> {
         let (width, height) = (format.width, format.height);
         if width.max(height) > MAX_SIDE {
             return Err(MediaError::TooLarge { kind: "WebP", width, height });
         }
         let file = TemporaryFile::new(path, overwrite)?;
-        let mut writer = Self { file, format, count: 0, size: 0 };
-        writer.write(&header(width, height))?;
+        let comment = comment.map(str::to_owned);
+        let flags = ANIMATION | if comment.is_some() { XMP } else { 0 };
+        let mut writer = Self { file, format, comment, count: 0, size: 0 };
+        writer.write(&header(flags, width, height))?;
         // The RIFF tag and the size field itself do not count.
         writer.size -= 8;
         Ok(writer)
@@ -59,9 +69,15 @@ impl FrameWriter for WebpWriter {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<(), MediaError> {
+    fn finish(mut self: Box<Self>) -> Result<(), MediaError> {
         if self.count == 0 {
             return Err(MediaError::Empty);
+        }
+        if let Some(comment) = self.comment.take() {
+            let (tag, payload) = comment::webp_chunk(&comment);
+            let mut chunk = Vec::new();
+            push_chunk(&mut chunk, tag, &payload);
+            self.write(&chunk)?;
         }
         let size = u32::try_from(self.size).map_err(|_| MediaError::encode("WebP", "more than 4 GiB"))?;
         let mut file = self.file.file();
@@ -87,8 +103,8 @@ fn push_chunk(out: &mut Vec<u8>, tag: &[u8; 4], payload: &[u8]) {
 }
 
 /// Everything before the first frame; the RIFF size is filled in at the end.
-fn header(width: u32, height: u32) -> Vec<u8> {
-    let mut extended = vec![ANIMATION, 0, 0, 0];
+fn header(flags: u8, width: u32, height: u32) -> Vec<u8> {
+    let mut extended = vec![flags, 0, 0, 0];
     extended.extend_from_slice(&u24(width - 1));
     extended.extend_from_slice(&u24(height - 1));
     // Black opaque background (BGRA), repeating for ever.

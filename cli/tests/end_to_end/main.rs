@@ -9,6 +9,7 @@ mod doctor;
 mod film;
 mod inspect;
 mod interrupt;
+mod metadata;
 mod refusals;
 mod tasks;
 mod timing;

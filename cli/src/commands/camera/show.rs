@@ -63,7 +63,7 @@ fn save(drawing: &Drawing, path: &Path, kind: Kind, overwrite: bool) -> Result<(
     match kind {
         Kind::Png => {
             let format = Format { width: drawing.width, height: drawing.height, fps: 1, frames: 1 };
-            let mut writer = Output::Png(path.to_owned()).open(format, overwrite)?;
+            let mut writer = Output::Png(path.to_owned()).open(format, overwrite, None)?;
             writer.push(&raster(drawing))?;
             writer.finish()
         }

@@ -7,7 +7,21 @@ use std::{
     path::Path,
 };
 
-use crate::{Failure, args::GenerateArgs, engine::MAX_PROMPT_BYTES, media::Output, settings::Settings};
+use crate::{
+    Failure, args::GenerateArgs, engine::MAX_PROMPT_BYTES, media::Output, metadata::Metadata,
+    settings::Settings,
+};
+
+/// The settings of the flags, the prompt's file read, over those of the clip to repeat.
+pub fn given(args: &GenerateArgs, from: Option<&Metadata>) -> Result<Settings, Failure> {
+    let mut settings = args.settings.clone();
+    if let Some(path) = &args.prompt_file {
+        settings.prompt = Some(prompt_of(path)?);
+    }
+    let base = from.map_or_else(Settings::default, |from| from.settings.clone());
+    let hint = "rename it";
+    settings.over(&base).map_err(|e| Failure::usage(format!("a name of a file or folder: {e}"), hint))
+}
 
 /// Refuses single components that are no whole model, and paths that are not there.
 pub fn check_inputs(settings: &mut Settings, dump: Option<&Path>) -> Result<(), Failure> {
@@ -31,20 +45,16 @@ pub fn check_inputs(settings: &mut Settings, dump: Option<&Path>) -> Result<(), 
     }
 }
 
-/// The prompt of the settings or the file, without the file's last line break. Refuses texts far longer than the text
-/// encoder reads.
-pub fn prompt(settings: &Settings, file: Option<&Path>) -> Result<String, Failure> {
+/// Refuses a run without a prompt, and texts far longer than the text encoder reads.
+pub fn check_prompts(settings: &Settings) -> Result<(), Failure> {
     check_length("--negative", settings.negative.as_deref().unwrap_or_default())?;
-    let Some(path) = file else {
-        let text = settings.prompt.clone();
-        let text = text.ok_or_else(|| {
-            Failure::usage(
-                "no prompt given",
-                "say with --prompt TEXT or --prompt-file FILE what the video shows",
-            )
-        })?;
-        return check_length("--prompt", &text).map(|()| text);
-    };
+    let hint = "say with --prompt TEXT or --prompt-file FILE what the video shows";
+    let prompt = settings.prompt.as_deref().ok_or_else(|| Failure::usage("no prompt given", hint))?;
+    check_length("--prompt", prompt)
+}
+
+/// The prompt in a file, without its last line break.
+fn prompt_of(path: &Path) -> Result<String, Failure> {
     let flag = format!("--prompt-file {}", path.display());
     let text = read_text(path)
         .map_err(|e| Failure::usage(format!("{flag}: {e}"), "give a UTF-8 text file, or use --prompt"))?;
