@@ -8,18 +8,12 @@ import torch
 
 import camera
 import dit_camera
-from quant import NF4, int8, nest, nf4
+from quant import int8, nf4
 
 DIM, FFN, IN, OUT, TEXT, CONTROL, LATENT = 5120, 13824, 36, 16, 64, 1536, (2, 30, 32)
 LARGE = [f"blocks.0.{a}.{p}" for a in ["self_attn", "cross_attn"] for p in "qkvo"]
 LARGE += ["blocks.0.ffn.linear1", "blocks.0.ffn.linear2"]
 LARGE += [f"blocks.0.camera.{p}" for p in ["linear1", "linear2", "scale", "shift"]]
-
-
-def nested(x):
-    packed, absmax, _ = nf4(x)
-    codes = np.stack([packed >> 4, packed & 15], -1).reshape(len(x), -1)
-    return NF4[codes] * np.repeat(nest(absmax)[3], 64, axis=1)
 
 
 def random(g):
@@ -65,7 +59,7 @@ def main():
         flow = lambda w: dit_camera.forward(w, 1, *inputs)
         exact = flow(w)
         quantizers = {"int8, a scale a row": lambda x: int8(x, x.shape[1])[2], "int8, blocks of 256": lambda x: int8(x, 256)[2],
-                      "nf4": lambda x: nf4(x)[2], "nf4, maxima nested": nested}
+                      "nf4": lambda x: nf4(x)[2]}
         for name, quantize in quantizers.items():
             held = {f"{key}.weight": torch.from_numpy(quantize(w[f"{key}.weight"].numpy())) for key in LARGE}
             print(name, ((flow(w | held) - exact).norm() / exact.norm()).item())
