@@ -8,32 +8,13 @@ use burn::{
 /// Fills every parameter with nearly normal values of variance one over its fan-in (biases: around zero, norms and other
 /// vectors: around one), so that activations keep their scale. One tensor is in flight at a time.
 pub fn fill<M: Module>(module: M) -> M {
-    module.map(&mut Filler::new())
+    module.map(&mut Filler { generator: Generator::new(0), path: Vec::new() })
 }
 
 struct Filler {
-    state: u64,
+    generator: Generator,
     /// Names of the parameter's fields, outermost first.
     path: Vec<String>,
-}
-
-impl Filler {
-    fn new() -> Self {
-        Self { state: 0x2545_f491_4f6c_dd1d, path: Vec::new() }
-    }
-
-    /// The sum of four uniform values, of variance one: near enough to a normal one, and cheap.
-    fn next(&mut self) -> f32 {
-        (self.uniform() + self.uniform() + self.uniform() + self.uniform()) * (3f32.sqrt() / 2.0)
-    }
-
-    /// In `-1..1` (xorshift).
-    fn uniform(&mut self) -> f32 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        (self.state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
 }
 
 impl ModuleMapper for Filler {
@@ -47,22 +28,43 @@ impl ModuleMapper for Filler {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.lazy_shape();
-        let (mean, deviation) = self.distribution(&shape);
-        let values: Vec<f32> = (0..shape.num_elements()).map(|_| mean + deviation * self.next()).collect();
+        let (mean, deviation) = distribution(self.path.last().map_or("", String::as_str), &shape);
+        let value = |_| mean + deviation * self.generator.normal();
+        let values: Vec<f32> = (0..shape.num_elements()).map(value).collect();
         let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
         let id = param.id;
         param.transform_for_load(tensor, id)
     }
 }
 
-impl Filler {
-    /// Mean and deviation.
-    fn distribution(&self, shape: &[usize]) -> (f32, f32) {
-        let inputs: usize = shape.iter().skip(1).product();
-        match shape {
-            [_] if self.path.last().is_some_and(|name| name == "bias") => (0.0, 0.1),
-            [_] => (1.0, 0.1),
-            _ => (0.0, (inputs as f32).sqrt().recip()),
-        }
+/// Mean and deviation of the values of a parameter whose name ends in `name`.
+pub(crate) fn distribution(name: &str, shape: &[usize]) -> (f32, f32) {
+    let inputs: usize = shape.iter().skip(1).product();
+    match shape {
+        [_] if name.ends_with("bias") => (0.0, 0.1),
+        [_] => (1.0, 0.1),
+        _ => (0.0, (inputs as f32).sqrt().recip()),
+    }
+}
+
+/// Xorshift.
+pub(crate) struct Generator(u64);
+
+impl Generator {
+    pub fn new(seed: u64) -> Self {
+        // Neighbouring seeds must not give neighbouring states (splitmix64).
+        let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self((mixed ^ (mixed >> 31)) | 1)
+    }
+
+    /// The sum of four uniform values of 16 bits, of variance one: near enough to a normal one, and cheap.
+    pub fn normal(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let sum: u64 = (0..4).map(|lane| (self.0 >> (16 * lane)) & 0xffff).sum();
+        (sum as f32 / 32_768.0 - 4.0) * (3f32.sqrt() / 2.0)
     }
 }

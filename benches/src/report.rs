@@ -4,6 +4,8 @@ use std::{str::FromStr, time::Instant};
 
 use burn::tensor::{Device, DeviceKind};
 
+use crate::memory::peak_memory_bytes;
+
 /// Seconds of several runs of one thing, and what it was.
 #[derive(Debug, serde::Serialize)]
 pub struct Measurement {
@@ -59,13 +61,6 @@ pub fn time(runs: usize, mut work: impl FnMut()) -> Vec<f64> {
         start.elapsed().as_secs_f64()
     };
     (0..runs).map(|_| once()).collect()
-}
-
-/// The most resident memory this process has had; Linux only.
-pub fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Processor time of all threads of this process so far; Linux only, in hundredths of a second.

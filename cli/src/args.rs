@@ -1,20 +1,21 @@
 //! The command line's flags.
 
+mod bench;
 mod camera;
 mod convert;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
+pub use bench::{
+    BenchArgs, Benchmark, Common, KernelArgs, LoadArgs, NetworkArgs, PassArgs, ProfileArgs, QuantArgs,
+    RunArgs, StepArgs, StoredDtype, VaeArgs,
+};
 pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 pub use convert::ConvertArgs;
 
-use crate::{
-    devices::{DeviceChoice, DeviceChoices},
-    engine::ModelPath,
-    settings::Settings,
-};
+use crate::{devices::DeviceChoices, engine::ModelPath, settings::Settings};
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
 #[derive(Parser, Debug)]
@@ -41,8 +42,10 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Check this machine's kernels against their references
     Doctor(DoctorArgs),
-    /// Time this machine's kernels at the models' sizes
+    /// Time this machine: steps, VAE, loading, kernels
     Bench(BenchArgs),
+    /// Take one forward pass apart: where its time goes
+    Profile(ProfileArgs),
 }
 
 const GENERATE_EXAMPLE: &str = "\
@@ -125,42 +128,6 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-const BENCH_EXAMPLE: &str = "\
-Examples:
-  wan bench kernels
-      times every operation at the sizes this device bears, each beside its plain reference
-  wan bench kernels --only attention --seconds 5 --json > attention.jsonl
-  wan bench quant --device cpu";
-
-#[derive(Args, Debug)]
-#[command(after_help = BENCH_EXAMPLE)]
-pub struct BenchArgs {
-    /// What is timed
-    #[arg(value_enum)]
-    pub what: Benchmark,
-    /// auto, cpu, wgpu[:I] or any other device of `wan devices`
-    #[arg(long, default_value = "auto")]
-    pub device: DeviceChoice,
-    /// Operations whose name holds this text
-    #[arg(long, value_name = "TEXT")]
-    pub only: Option<String>,
-    /// For each row, about; what takes several times as long is left out
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = parse_positive)]
-    pub seconds: f64,
-    /// Print one JSON object a line: the device, its own peaks, then the rows
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `wan bench` times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Benchmark {
-    /// Attention, norms, activations, convolutions
-    Kernels,
-    /// A block of LingBot-World at full width with weights of 32, 8 and 4 bits; takes 7 GB
-    Quant,
 }
 
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {

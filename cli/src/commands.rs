@@ -7,6 +7,7 @@ mod devices;
 mod doctor;
 pub mod generate;
 mod inspect;
+mod profile;
 
 use std::io::{self, Write};
 
@@ -24,7 +25,8 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
         Command::Camera(args) => camera::run(&args, cli.quiet),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),
-        Command::Bench(args) => bench::run(&args, leave),
+        Command::Bench(args) => bench::run(&args, cli.quiet, leave),
+        Command::Profile(args) => profile::run(&args, cli.quiet, leave),
     }
 }
 

@@ -24,9 +24,9 @@ use crate::{
 };
 use dump::{Dump, DumpError};
 use model::Model;
-pub use model::ModelPath;
-pub use request::Request;
-use request::{dtype, generate_request};
+pub use model::{ModelPath, on_disk};
+use request::generate_request;
+pub use request::{Request, matmul_dtype};
 
 /// The resolved numbers of a job, known before any heavy work.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +128,7 @@ pub fn run(
     let plan = generate_request(settings, checkpoint)?.plan(checkpoint)?;
     let dump = request.dump.as_deref().map(Dump::new).transpose()?;
     let device = request.device.open();
-    let dtype = dtype(request, &device)?;
+    let dtype = matmul_dtype(settings.dtype.unwrap_or_default(), &request.device, &device)?;
     let quant = settings.quant.unwrap_or_default().weights();
     events(Event::Settled {
         settings: Box::new(settle::settings(&plan, settings, dtype)),
@@ -250,6 +250,6 @@ impl From<DumpError> for EngineError {
 
 /// What a checkpoint folder or file is, as a JSON object.
 pub fn inspect(path: &ModelPath) -> Result<serde_json::Value, EngineError> {
-    let (path, _unpacked) = model::on_disk(path)?;
+    let (path, _unpacked) = on_disk(path)?;
     Ok(inspect::describe(&path).map_err(PipelineError::from)?)
 }

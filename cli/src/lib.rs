@@ -8,6 +8,7 @@ mod drawing;
 pub mod engine;
 mod failure;
 pub mod interrupt;
+mod kernel_counts;
 pub mod media;
 mod memory;
 pub mod metadata;
@@ -23,6 +24,7 @@ use std::{
 };
 
 use clap::Parser;
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use failure::{Failure, Kind};
 pub use wan_pipeline::CancelToken;
@@ -63,10 +65,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 fn log_to_stderr() {
     let filter = std::env::var("WAN_LOG").unwrap_or_else(|_| "error".to_owned());
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let text = fmt::layer().with_writer(io::stderr).with_ansi(colour).with_filter(EnvFilter::new(filter));
     // A second subscriber in one process (tests) is refused, and the first one stays.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(io::stderr)
-        .with_ansi(colour)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(text).with(kernel_counts::layer()).try_init();
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     engine::{Event, Phase, Plan},
+    kernel_counts::KernelCounts,
     verdicts::Finding,
 };
 
@@ -29,6 +30,9 @@ pub struct Report {
     /// Of the transformers' weights, in their files and a second of loading.
     pub loaded_bytes: u64,
     pub loaded_bytes_per_second: Option<f64>,
+    /// Kernels that the process compiled for the device, and choices between kernels that it measured; none on a CPU.
+    pub kernels_compiled: u64,
+    pub tuned: u64,
     /// Operations that ran without their own kernels, and why.
     pub fallbacks: Vec<Finding>,
     /// What was decided for the user.
@@ -76,6 +80,7 @@ impl Recorder {
     /// The report, `None` if the run never had a plan.
     pub fn report(mut self, output: String, seed: u64, encode: f64, total: f64) -> Option<Report> {
         let plan = self.plan.take()?;
+        let kernels = KernelCounts::now();
         // Frames are written while they are decoded.
         self.add("decode", -encode);
         self.add("encode", encode);
@@ -96,6 +101,8 @@ impl Recorder {
             step_seconds: self.steps,
             loaded_bytes: self.loaded.0,
             loaded_bytes_per_second: (self.loaded.1 > 0.0).then(|| self.loaded.0 as f64 / self.loaded.1),
+            kernels_compiled: kernels.compiled,
+            tuned: kernels.tuned,
             fallbacks: self.fallbacks,
             notes: self.notes,
             warnings: self.warnings,

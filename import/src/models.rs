@@ -63,9 +63,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`load_module`].
     pub fn load_vae_decoder(&self, device: &Device) -> Result<VaeDecoder, ImportError> {
-        let module = VaeDecoder::new(&self.vae_config, device);
-        let keys = self.vae.vae_decoder_keys(&self.vae_config);
-        load_module(module, &*self.vae.source, &keys, &DtypePolicy::F32, device)
+        self.vae.decoder(&self.vae_config, device)
     }
 
     /// The text encoder, checked and ready to be loaded layer by layer.
@@ -143,6 +141,19 @@ impl Component {
     /// As [`Self::vae_config`] and [`load_module`].
     pub fn load_vae_encoder(&self, device: &Device) -> Result<VaeEncoder, ImportError> {
         self.encoder(&self.vae_config()?, device)
+    }
+
+    /// The decoder half of an autoencoder on `device`, in f32.
+    ///
+    /// # Errors
+    /// As [`Self::vae_config`] and [`load_module`].
+    pub fn load_vae_decoder(&self, device: &Device) -> Result<VaeDecoder, ImportError> {
+        self.decoder(&self.vae_config()?, device)
+    }
+
+    fn decoder(&self, config: &VaeConfig, device: &Device) -> Result<VaeDecoder, ImportError> {
+        let keys = self.vae_decoder_keys(config);
+        load_module(VaeDecoder::new(config, device), &*self.source, &keys, &DtypePolicy::F32, device)
     }
 
     fn encoder(&self, config: &VaeConfig, device: &Device) -> Result<VaeEncoder, ImportError> {

@@ -7,6 +7,7 @@
 mod attention;
 mod caps;
 mod channel_norm;
+pub mod compilations;
 mod conv3d;
 mod cube;
 mod dispatch;

@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     prelude::*,
 };
+use tracing::instrument;
 use wan_kernels::norm_modulate;
 
 use crate::param::param;
@@ -24,6 +25,7 @@ impl AffineNorm {
     }
 
     /// `[b, l, width]` f32 to the same.
+    #[instrument(name = "norm", level = "trace", skip_all)]
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let row = |v: &Param<Tensor<1>>| v.val().reshape([1, 1, -1]);
         norm_modulate(x, row(&self.weight) - 1.0, row(&self.bias), self.eps)

@@ -15,7 +15,7 @@ use wan_kernels::{DeviceCaps, DeviceKind};
 
 pub use cases::{Case, Cost, Forms, Work};
 pub use measure::median;
-pub use peak::Peak;
+pub use peak::{Peak, matmul_gflop_per_second};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]

@@ -4,9 +4,12 @@ use burn::{
     prelude::*,
     tensor::{DType, Distribution},
 };
-use wan_kernels::DeviceCaps;
+use wan_kernels::{DeviceCaps, DeviceKind};
 
 use super::{Cost, Work, median};
+
+/// For which each is measured, about.
+const SECONDS: f64 = 0.5;
 
 /// Of one device and dtype.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -21,29 +24,10 @@ pub struct Peak {
 
 impl Peak {
     pub fn of(device: &Device, dtype: DType) -> Self {
-        let software = DeviceCaps::of(device).software;
-        // A software adapter would take minutes; a card shows its speed on large ones only.
-        let (edge, megabytes) = match software {
-            true => (1_024, 64),
-            false => (8_192, 512),
-        };
-        let random = |shape: [usize; 2]| {
-            Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device).cast(dtype)
-        };
-        let (a, b) = (random([edge, edge]), random([edge, edge]));
-        let mut product: Work = Box::new(move || drop(a.clone().matmul(b.clone())));
-        let rows = (megabytes << 20) / (4_096 * dtype.size());
-        let (mut x, y) = (Some(random([rows, 4_096])), random([rows, 4_096]));
-        let bytes = 3.0 * (megabytes << 20) as f64;
-        // In place: what a host takes to give out new memory is not what its memory can do.
-        let mut sum: Work = Box::new(move || x = x.take().map(|x| x + y.clone()));
-        let seconds = 0.5;
         Self {
             dtype,
-            matmul_gflop_per_second: 2.0 * (edge as f64).powi(3)
-                / median(device, seconds, &mut product)
-                / 1e9,
-            memory_gigabytes_per_second: bytes / median(device, seconds, &mut sum) / 1e9,
+            matmul_gflop_per_second: matmul_gflop_per_second(device, dtype),
+            memory_gigabytes_per_second: memory_gigabytes_per_second(device, dtype),
         }
     }
 
@@ -52,4 +36,32 @@ impl Peak {
         let arithmetic = cost.flops / (1e9 * self.matmul_gflop_per_second);
         arithmetic.max(cost.bytes / (1e9 * self.memory_gigabytes_per_second))
     }
+}
+
+/// Of a square matrix product.
+pub fn matmul_gflop_per_second(device: &Device, dtype: DType) -> f64 {
+    let caps = DeviceCaps::of(device);
+    // A software adapter would take minutes, a host seconds; a card shows its speed on large ones only.
+    let edge = match caps.kind {
+        DeviceKind::Cube if caps.software => 1_024,
+        DeviceKind::Cube => 8_192,
+        _ => 4_096,
+    };
+    let (a, b) = (random([edge, edge], device, dtype), random([edge, edge], device, dtype));
+    let mut product: Work = Box::new(move || drop(a.clone().matmul(b.clone())));
+    2.0 * (edge as f64).powi(3) / median(device, SECONDS, &mut product) / 1e9
+}
+
+fn memory_gigabytes_per_second(device: &Device, dtype: DType) -> f64 {
+    let megabytes = if DeviceCaps::of(device).software { 64 } else { 512 };
+    let rows = (megabytes << 20) / (4_096 * dtype.size());
+    let (mut x, y) = (Some(random([rows, 4_096], device, dtype)), random([rows, 4_096], device, dtype));
+    let bytes = 3.0 * (megabytes << 20) as f64;
+    // In place: what a host takes to give out new memory is not what its memory can do.
+    let mut sum: Work = Box::new(move || x = x.take().map(|x| x + y.clone()));
+    bytes / median(device, SECONDS, &mut sum) / 1e9
+}
+
+fn random(shape: [usize; 2], device: &Device, dtype: DType) -> Tensor<2> {
+    Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device).cast(dtype)
 }

@@ -1,113 +1,125 @@
 //! `wan bench`: how fast this machine is.
 
+mod kernels;
+mod load;
+pub(super) mod networks;
+mod step;
+mod vae;
+
 use std::ops::ControlFlow;
 
+use burn::tensor::Device;
+use serde::Serialize;
 use serde_json::json;
-use wan_benches::{
-    kernels::{Line, Options, Peak, Row, run as measure},
-    quant,
-};
+use wan_import::ImportError;
+use wan_pipeline::PipelineError;
 
 use super::{print, print_line};
 use crate::{
     CancelToken, Failure, Kind,
-    args::{BenchArgs, Benchmark},
+    args::{BenchArgs, Benchmark, Common},
     crash,
-    devices::{adapters, resolve},
+    devices::{Target, adapters, resolve},
+    engine::EngineError,
     interrupt,
 };
 
 /// Measures what the flags name and prints a line for each row as it ends.
-pub fn run(args: &BenchArgs, leave: fn()) -> Result<(), Failure> {
-    let cancel = CancelToken::default();
-    interrupt::install(&cancel, leave)?;
-    let target = resolve(args.device, &adapters())?;
-    let device = target.open();
-    let mut written = print_heading(args, &target.describe());
-    let mut go_on = |line: Result<(), Failure>| {
-        written = std::mem::replace(&mut written, Ok(())).and(line);
-        let go_on = written.is_ok() && !cancel.is_cancelled();
-        if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+pub fn run(args: &BenchArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
+    let common = match &args.what {
+        Benchmark::Step(args) => &args.common,
+        Benchmark::Vae(args) => &args.common,
+        Benchmark::Load(args) => &args.common,
+        Benchmark::Kernels(args) => &args.common,
+        Benchmark::Quant(args) => &args.common,
     };
-    let told = crash::guard(|| {
-        Ok(match args.what {
-            Benchmark::Kernels => {
-                let options = Options { device, only: args.only.clone(), seconds: args.seconds };
-                measure(&options, |line| go_on(tell(args, &line)))
+    let mut teller = Teller::new(common, quiet, leave)?;
+    let told = match &args.what {
+        Benchmark::Step(args) => step::run(args, &mut teller),
+        Benchmark::Vae(args) => vae::run(args, &mut teller),
+        Benchmark::Load(args) => load::run(args, &mut teller),
+        Benchmark::Kernels(args) => kernels::run(args, &mut teller),
+        Benchmark::Quant(_) => kernels::quantized(&mut teller),
+    }?;
+    teller.finish(told)
+}
+
+/// The device that is measured, and who is told of it.
+pub struct Teller {
+    pub target: Target,
+    pub device: Device,
+    cancel: CancelToken,
+    json: bool,
+    quiet: bool,
+    written: Result<(), Failure>,
+}
+
+impl Teller {
+    pub fn new(common: &Common, quiet: bool, leave: fn()) -> Result<Self, Failure> {
+        let cancel = CancelToken::default();
+        interrupt::install(&cancel, leave)?;
+        let target = resolve(common.device, &adapters())?;
+        let device = target.open();
+        Ok(Self { target, device, cancel, json: common.json, quiet, written: Ok(()) })
+    }
+
+    /// The device, and what the environment says of machine and commit.
+    pub fn heading(&mut self) {
+        let device = self.target.describe();
+        let version = env!("CARGO_PKG_VERSION");
+        let [machine, commit] = ["WAN_MACHINE", "WAN_COMMIT"].map(|name| std::env::var(name).ok());
+        self.written = match self.json {
+            true => print_line(
+                &json!({ "device": device, "machine": machine, "commit": commit, "version": version }),
+            ),
+            false => print(&device),
+        };
+    }
+
+    /// Prints a row, as it is or as people read it; breaks off where that fails or the user interrupts.
+    pub fn tell<T: Serialize>(&mut self, row: &T, line: impl FnOnce(&T) -> String) -> ControlFlow<()> {
+        if self.written.is_ok() {
+            self.written = if self.json { print_line(row) } else { print(&line(row)) };
+        }
+        self.go_on()
+    }
+
+    /// Says on stderr what goes on, to those who wait.
+    pub fn whisper(&self, line: impl FnOnce() -> String) -> ControlFlow<()> {
+        use std::io::{self, Write};
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{}", line());
+        }
+        self.go_on()
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        match self.written.is_ok() && !self.cancel.is_cancelled() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+
+    /// Whether all was `told`, or why not.
+    pub fn finish(self, told: ControlFlow<()>) -> Result<(), Failure> {
+        self.written?;
+        match told {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => {
+                Err(Failure { kind: Kind::Interrupted, message: "interrupted".to_owned(), hint: None })
             }
-            Benchmark::Quant => quant::run(&device, |row| go_on(tell_quant(args, &row))),
-        })
-    })?;
-    written?;
-    if told.is_break() {
-        Err(Failure { kind: Kind::Interrupted, message: "interrupted".to_owned(), hint: None })
-    } else {
-        Ok(())
-    }
-}
-
-fn tell_quant(args: &BenchArgs, row: &quant::Row) -> Result<(), Failure> {
-    if args.json {
-        return print_line(row);
-    }
-    print(&format!(
-        "{:5} {:6.2} GB ({:2.0} % saved), quantized in {:5.1} s, error {:.1e}, {:6.2} s a pass over {} tokens",
-        row.weights,
-        row.bytes as f64 / 1e9,
-        row.saving * 100.0,
-        row.quantize_seconds,
-        row.error,
-        row.forward_seconds,
-        row.tokens,
-    ))
-}
-
-fn print_heading(args: &BenchArgs, device: &str) -> Result<(), Failure> {
-    let version = env!("CARGO_PKG_VERSION");
-    let [machine, commit] = ["WAN_MACHINE", "WAN_COMMIT"].map(|name| std::env::var(name).ok());
-    match args.json {
-        true => {
-            print_line(&json!({ "device": device, "machine": machine, "commit": commit, "version": version }))
         }
-        false => print(device),
     }
 }
 
-fn tell(args: &BenchArgs, line: &Line) -> Result<(), Failure> {
-    if args.json {
-        return print_line(line);
-    }
-    print(&match line {
-        Line::Peak(peak) => peak_line(*peak),
-        Line::Row(row) => row_line(row),
-        Line::LeftOut { operation, shape, dtype, left_out } => {
-            format!("{operation:18} {shape:32} {dtype}  left out: {left_out}")
-        }
-    })
+/// Runs a benchmark, whose panics become failures.
+pub(super) fn guarded(
+    work: impl FnOnce() -> Result<ControlFlow<()>, ImportError>,
+) -> Result<ControlFlow<()>, Failure> {
+    crash::guard(|| work().map_err(|error| EngineError::from(PipelineError::from(error)).into()))
 }
 
-fn peak_line(peak: Peak) -> String {
-    format!(
-        "{}: matrix product {:.1} GFLOP/s, memory {:.1} GB/s",
-        peak.dtype.name(),
-        peak.matmul_gflop_per_second,
-        peak.memory_gigabytes_per_second
-    )
-}
-
-fn row_line(row: &Row) -> String {
-    let rate = match row.gflop_per_second {
-        Some(rate) => format!("{rate:8.1} GFLOP/s"),
-        None => format!("{:8.1} GB/s   ", row.gigabytes_per_second),
-    };
-    format!(
-        "{:18} {:32} {}  {:10.3} ms {rate} {:4.0} % of peak, reference {:10.3} ms ({:.2}x)",
-        row.operation,
-        row.shape,
-        row.dtype,
-        row.median_seconds * 1e3,
-        row.share_of_peak * 100.0,
-        row.reference_seconds * 1e3,
-        row.faster_than_reference,
-    )
+/// Bytes as GB, or a dash.
+fn gigabytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9))
 }

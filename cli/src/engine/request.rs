@@ -23,7 +23,8 @@ pub struct Request {
 }
 
 impl Quant {
-    pub(super) fn weights(self) -> Option<wan_import::Quant> {
+    /// `None` for floats.
+    pub fn weights(self) -> Option<wan_import::Quant> {
         match self {
             Self::None => None,
             Self::Int8 => Some(wan_import::Quant::Int8),
@@ -89,12 +90,16 @@ fn frames_of(seconds: f64, fps: f64) -> usize {
 }
 
 /// `auto`: f16 on a graphics card that computes in it, f32 elsewhere, where f16 gains nothing.
-pub(super) fn dtype(request: &Request, device: &Device) -> Result<FloatDType, EngineError> {
-    let dtype = match request.settings.dtype.unwrap_or_default() {
+pub fn matmul_dtype(
+    choice: DtypeChoice,
+    target: &Target,
+    device: &Device,
+) -> Result<FloatDType, EngineError> {
+    let dtype = match choice {
         DtypeChoice::F32 => FloatDType::F32,
         DtypeChoice::F16 => FloatDType::F16,
         DtypeChoice::Bf16 => FloatDType::BF16,
-        DtypeChoice::Auto if request.device.is_graphics_card() && device.supports_dtype(FloatDType::F16) => {
+        DtypeChoice::Auto if target.is_graphics_card() && device.supports_dtype(FloatDType::F16) => {
             FloatDType::F16
         }
         DtypeChoice::Auto => FloatDType::F32,
@@ -102,7 +107,7 @@ pub(super) fn dtype(request: &Request, device: &Device) -> Result<FloatDType, En
     if device.supports_dtype(dtype) {
         return Ok(dtype);
     }
-    let (name, device) = (DType::from(dtype).name(), request.device.describe());
+    let (name, device) = (DType::from(dtype).name(), target.describe());
     Err(EngineError {
         message: format!("--dtype {name}: {device} does not compute in {name}"),
         hint: Some("use --dtype f32, or auto".to_owned()),

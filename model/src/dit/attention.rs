@@ -5,6 +5,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
+use tracing::instrument;
 use wan_kernels::{RopeTable, attention, rms_norm_rope};
 
 use crate::{
@@ -27,6 +28,7 @@ impl QkNorm {
     }
 
     /// `[b, l, h * d]` f32 to attention's `[b, h, l, d]` in `dtype`, rotated by `rope` if there is one.
+    #[instrument(name = "norm and rotation", level = "trace", skip_all)]
     fn forward(&self, x: Tensor<3>, rope: Option<&RopeTable>, heads: usize, dtype: DType) -> Tensor<4> {
         rms_norm_rope(x, self.weight.val(), rope, heads, self.eps, dtype)
     }
@@ -86,6 +88,7 @@ impl Attention {
     }
 
     /// Full attention among the video tokens `[b, l, d]`, queries and keys rotated by position.
+    #[instrument(name = "self-attention", level = "trace", skip_all)]
     pub fn among(&self, x: Tensor<3>, rope: &RopeTable) -> Tensor<3> {
         let q = self.heads(&self.q, &self.norm_q, x.clone(), Some(rope));
         let k = self.heads(&self.k, &self.norm_k, x.clone(), Some(rope));
@@ -94,6 +97,7 @@ impl Attention {
 
     /// Attention from the video tokens `[b, l, d]` to text rows `[b, k, d]`, no mask, padding rows count; and,
     /// apart from it, to image rows `[b, m, d]`. The two results are summed before the output projection.
+    #[instrument(name = "cross-attention", level = "trace", skip_all)]
     pub fn to(&self, x: Tensor<3>, text: &Tensor<3>, image: Option<&Tensor<3>>) -> Tensor<3> {
         let q = self.heads(&self.q, &self.norm_q, x, None);
         let k = self.heads(&self.k, &self.norm_k, text.clone(), None);
@@ -130,6 +134,7 @@ impl LargeLinears for Attention {
 }
 
 /// Attention over `[b, h, l, d]` in the matmuls' dtype; `[b, l, h * d]` f32.
+#[instrument(name = "attention", level = "trace", skip_all)]
 fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
     let [b, h, l, d] = q.dims();
     let out = attention(q, k, v).cast(DType::F32);

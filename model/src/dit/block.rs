@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     prelude::*,
 };
+use tracing::instrument;
 use wan_kernels::RopeTable;
 
 use super::{
@@ -54,6 +55,7 @@ impl WanBlock {
     }
 
     /// `[1, l, d]` to `[1, l, d]`.
+    #[instrument(name = "block", level = "trace", skip_all)]
     pub(super) fn forward(
         &self,
         x: Tensor<3>,

@@ -1,6 +1,7 @@
 //! The camera branch of LingBot-World: control values become a scale and a shift of every token in every block.
 
 use burn::{module::Module, prelude::*, tensor::DType};
+use tracing::instrument;
 use wan_kernels::{gate_residual, silu};
 
 use crate::{
@@ -59,6 +60,7 @@ impl CameraInjection {
     }
 
     /// The embedded camera `[1, l, d]` as this block's modulation.
+    #[instrument(name = "camera layers", level = "trace", skip_all)]
     pub(super) fn modulation(&self, camera: Tensor<3>) -> CameraModulation {
         let x = self.linear2.forward(silu(self.linear1.forward(camera.clone()))) + camera;
         CameraModulation { scale: self.scale.forward(x.clone()), shift: self.shift.forward(x) }
@@ -91,6 +93,7 @@ pub(super) struct CameraModulation {
 
 impl CameraModulation {
     /// `(1 + scale) * x + shift`, f32.
+    #[instrument(name = "camera modulation", level = "trace", skip_all)]
     pub(super) fn apply(self, x: Tensor<3>) -> Tensor<3> {
         let shifted = x.clone() + self.shift.cast(DType::F32);
         gate_residual(shifted, x, self.scale)

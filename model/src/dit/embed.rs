@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     prelude::*,
 };
+use tracing::instrument;
 use wan_kernels::silu;
 
 use crate::{Linear, WanConfig, param::param, patches::patches};
@@ -25,6 +26,7 @@ impl PatchEmbed {
     }
 
     /// `[1, c, frames, rows, columns]` to `[1, l, d]`, frame-major.
+    #[instrument(name = "patch embedding", level = "trace", skip_all)]
     pub fn forward(&self, x: Tensor<5>) -> Tensor<3> {
         let weight = self.weight.val();
         let [d, c, pt, ph, pw] = weight.dims();

@@ -1,6 +1,7 @@
 //! The feed-forward layer.
 
 use burn::{module::Module, prelude::*};
+use tracing::instrument;
 
 use crate::{
     Linear, WanConfig,
@@ -23,6 +24,7 @@ impl FeedForward {
     }
 
     /// `[b, l, d]` to `[b, l, d]`.
+    #[instrument(name = "feed-forward", level = "trace", skip_all)]
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.linear2.forward(self.linear1.forward_gelu(x))
     }

@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     prelude::*,
 };
+use tracing::instrument;
 
 use super::norm::modulate;
 use crate::{Linear, WanConfig, param::param};
@@ -29,6 +30,7 @@ impl Head {
 
     /// `x`: `[1, l, d]`, `time`: `[n, 1, d]` the time embedding, one row or one for each latent frame; result
     /// `[1, l, pt * ph * pw * out_dim]`.
+    #[instrument(name = "head", level = "trace", skip_all)]
     pub fn forward(&self, x: Tensor<3>, time: Tensor<3>) -> Tensor<3> {
         let rows = time + self.modulation.val().unsqueeze::<3>();
         let (shift, scale) = (rows.clone().narrow(1, 0, 1), rows.narrow(1, 1, 1));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use burn::{module::Module, prelude::*};
+use tracing::instrument;
 use wan_kernels::{RopeTable, silu};
 
 use super::{
@@ -158,6 +159,7 @@ impl WanTransformer {
     }
 
     /// `[n, 1, d]`, a row for each distinct timestep.
+    #[instrument(name = "time embedding", level = "trace", skip_all)]
     fn embed_time(&self, timestep: Timestep, device: &Device) -> Tensor<3> {
         let (rows, width) = (timestep.distinct(), self.config.freq_dim);
         let values: Vec<f32> = rows.iter().flat_map(|&timestep| sinusoid(timestep, width)).collect();
