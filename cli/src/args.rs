@@ -3,6 +3,7 @@
 mod bench;
 mod camera;
 mod convert;
+mod resume;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,9 @@ pub use bench::{
 };
 pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 pub use convert::ConvertArgs;
+pub use resume::{
+    HealthChoice, ResumeArgs, RunsArgs, RunsCommand, RunsPruneArgs, RunsRmArgs, TrustArgs, absolute,
+};
 
 use crate::{devices::DeviceChoices, engine::ModelPath, settings::Settings};
 
@@ -32,6 +36,10 @@ pub struct Cli {
 pub enum Command {
     /// Make a video from a prompt
     Generate(Box<GenerateArgs>),
+    /// Go on with a run that was left
+    Resume(ResumeArgs),
+    /// List the runs that were left, and remove them
+    Runs(RunsArgs),
     /// Say what a checkpoint is, or how a clip was made
     Inspect(InspectArgs),
     /// Write a checkpoint again, its large layers in fewer bits
@@ -87,6 +95,8 @@ pub struct GenerateArgs {
     /// Write text.safetensors, latents.safetensors and frames.safetensors into a folder
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub dump: Option<PathBuf>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,8 @@ mod doctor;
 pub mod generate;
 mod inspect;
 mod profile;
+mod resume;
+mod runs;
 
 use std::io::{self, Write};
 
@@ -20,6 +22,8 @@ use crate::{
 pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
     match cli.command {
         Command::Generate(args) => generate::run(*args, cli.quiet, leave),
+        Command::Resume(args) => resume::run(&args, cli.quiet, leave),
+        Command::Runs(args) => runs::run(&args),
         Command::Inspect(args) => inspect::run(&args, cli.quiet, leave),
         Command::Convert(args) => convert::run(&args, cli.quiet, leave),
         Command::Camera(args) => camera::run(&args, cli.quiet),

@@ -4,10 +4,12 @@ pub mod camera;
 pub mod convert;
 mod dump;
 mod inspect;
+mod keep;
 pub mod kernels;
 mod model;
 mod picture;
 mod request;
+pub mod runs;
 mod settle;
 
 use burn::tensor::{DType, Device, FloatDType};
@@ -15,7 +17,9 @@ use image::RgbImage;
 use wan_model::VaeMemory;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
-use wan_pipeline::{CancelToken, Engine, FrameChunk, ObserverError, PipelineError};
+use wan_pipeline::{
+    CancelToken, Diagnosis, Engine, FrameChunk, Health, ObserverError, PipelineError, Start, Subject,
+};
 
 use crate::{
     metadata::ModelFile,
@@ -23,10 +27,13 @@ use crate::{
     verdicts::Finding,
 };
 use dump::{Dump, DumpError};
+use keep::Beginning;
+pub use keep::{Record, Trust};
 use model::Model;
 pub use model::{ModelPath, on_disk};
 use request::generate_request;
 pub use request::{Request, matmul_dtype};
+use runs::{Decoded, Keeper, Kept, Resumed, RunError, Saved};
 
 /// The resolved numbers of a job, known before any heavy work.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +96,13 @@ pub enum Event {
     },
     /// The next frames in order, each exactly as large as the plan says.
     Frames(Vec<RgbImage>),
+    /// The run goes on after `step` of `steps` steps.
+    Resumed {
+        step: usize,
+        steps: usize,
+    },
+    /// What the run could go on from.
+    State(Saved),
     PhaseFinished {
         phase: Phase,
         seconds: f64,
@@ -123,31 +137,34 @@ pub fn run(
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
     let settings = &request.settings;
+    let resumed = request.trust.resume.as_deref().map(Resumed::open).transpose()?;
     let model = Model::open(settings)?;
     let checkpoint = &model.checkpoint;
+    let files = checkpoint.fingerprints().map_err(PipelineError::from)?;
     let plan = generate_request(settings, checkpoint)?.plan(checkpoint)?;
-    let dump = request.dump.as_deref().map(Dump::new).transpose()?;
     let device = request.device.open();
     let dtype = matmul_dtype(settings.dtype.unwrap_or_default(), &request.device, &device)?;
     let quant = settings.quant.unwrap_or_default().weights();
-    events(Event::Settled {
-        settings: Box::new(settle::settings(&plan, settings, dtype)),
-        models: settle::models(checkpoint).map_err(PipelineError::from)?,
-    });
+    let beginning = Beginning::new(request, &plan, &files, dtype, resumed)?;
+    let settled = Box::new(settle::settings(&plan, settings, dtype));
+    events(Event::Settled { settings: settled, models: settle::models(&files) });
     events(Event::Plan(describe(&plan, request, dtype, checkpoint.dit.quant().or(quant))));
-    plan.notes.iter().for_each(|note| events(Event::Note(note.clone())));
+    plan.notes.iter().chain(&beginning.notes).for_each(|note| events(Event::Note(note.clone())));
     plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
-    let mut relay = Relay { events, dump, fallbacks, height: plan.height };
+    let (mut relay, start) = Relay::new(request, &plan, fallbacks, beginning, events)?;
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
     // A transformer on the host itself streams out of the mapped file as it is.
     let stream_blocks = settings.offload == Some(Offload::Block) && device != Device::flex();
     let vae_memory = VaeMemory { half: settings.vae_dtype == Some(VaeDtype::F16), ..VaeMemory::default() };
-    let cancel = cancel.clone();
+    let (cancel, health) = (cancel.clone(), request.trust.health.into());
     let plain = Engine::new(device, cancel, &mut observer);
-    let mut engine = Engine { dtype, quant, stream_blocks, vae_memory, ..plain };
-    wan_pipeline::generate(checkpoint, &plan, &mut engine)?;
+    let mut engine = Engine { dtype, quant, stream_blocks, vae_memory, health, ..plain };
+    match start {
+        None => wan_pipeline::generate(checkpoint, &plan, &mut engine)?,
+        Some(start) => wan_pipeline::resume(checkpoint, &plan, start, &mut engine)?,
+    }
     Ok(relay.finish()?)
 }
 
@@ -170,15 +187,60 @@ fn describe(
     }
 }
 
-/// Turns the pipeline's events into the command's, and keeps what `--dump` asks for.
+/// Turns the pipeline's events into the command's, and keeps what `--dump` asks for and what the run could go on from.
 struct Relay<'a> {
     events: &'a mut dyn FnMut(Event),
     dump: Option<Dump>,
+    keeper: Option<Keeper>,
     fallbacks: kernels::Fallbacks,
     height: usize,
+    /// Of what a warning was given already.
+    unwell: Vec<(Subject, Health)>,
 }
 
-impl Relay<'_> {
+impl<'a> Relay<'a> {
+    /// What a run that goes on has told before is told again.
+    fn new(
+        request: &Request,
+        plan: &wan_pipeline::Plan,
+        fallbacks: kernels::Fallbacks,
+        beginning: Beginning,
+        events: &'a mut dyn FnMut(Event),
+    ) -> Result<(Self, Option<Start>), EngineError> {
+        let Beginning { keeper, start, decoded, dumped, saved, .. } = beginning;
+        saved.into_iter().for_each(|saved| events(Event::State(saved)));
+        let steps = plan.schedule.steps();
+        let dump = request.dump.as_deref().map(|folder| Dump::new(folder, dumped, steps)).transpose()?;
+        if let Some(start) = &start {
+            events(Event::Resumed { step: start.snapshot.step, steps });
+        }
+        let mut relay = Self { events, dump, keeper, fallbacks, height: plan.height, unwell: Vec::new() };
+        if let Some(decoded) = decoded {
+            relay.repeat(&decoded, plan)?;
+        }
+        Ok((relay, start))
+    }
+
+    /// Frames that were decoded before.
+    fn repeat(&mut self, decoded: &Decoded, plan: &wan_pipeline::Plan) -> Result<(), RunError> {
+        let (width, height, rounding) = (plan.width, plan.height, plan.rounding);
+        let values = if decoded.floats() { size_of::<f32>() } else { 1 };
+        decoded.each(width * height * 3 * values, &mut |bytes| {
+            if !decoded.floats() {
+                let picture = RgbImage::from_raw(width as u32, height as u32, bytes);
+                (self.events)(Event::Frames(picture.into_iter().collect()));
+                return Ok(());
+            }
+            let values = bytemuck::pod_collect_to_vec(&bytes);
+            let chunk = FrameChunk { width, height, values, rounding };
+            (self.events)(Event::Frames(pictures(&chunk)));
+            if let Some(dump) = &mut self.dump {
+                dump.frames(&chunk);
+            }
+            Ok(())
+        })
+    }
+
     fn take(&mut self, event: wan_pipeline::Event<'_>) -> Result<(), ObserverError> {
         if let Some(dump) = &mut self.dump {
             dump.take(&event)?;
@@ -186,6 +248,7 @@ impl Relay<'_> {
         for event in self.fallbacks.untold() {
             (self.events)(event);
         }
+        self.keep(&event)?;
         match event {
             wan_pipeline::Event::Started(phase) => (self.events)(Event::PhaseStarted(phase.into())),
             wan_pipeline::Event::Finished { phase, seconds } => {
@@ -197,12 +260,33 @@ impl Relay<'_> {
             }
             wan_pipeline::Event::Encoded { done, total } => (self.events)(Event::Encoded { done, total }),
             wan_pipeline::Event::Frames(chunk) => (self.events)(Event::Frames(pictures(&chunk))),
-            wan_pipeline::Event::Unwell(diagnosis) => {
-                (self.events)(Event::Warning(format!("{diagnosis}; {}", diagnosis.advice())));
-            }
+            wan_pipeline::Event::Unwell(diagnosis) => self.warn(diagnosis),
             wan_pipeline::Event::Text { .. } | wan_pipeline::Event::Pause { .. } => {}
         }
         Ok(())
+    }
+
+    fn keep(&mut self, event: &wan_pipeline::Event<'_>) -> Result<(), RunError> {
+        let Self { keeper: Some(keeper), dump, events, .. } = self else { return Ok(()) };
+        let dumped = || dump.iter().flat_map(Dump::steps).collect();
+        match keeper.take(event, &dumped)? {
+            None => {}
+            Some(Kept::State(saved)) => events(Event::State(saved)),
+            Some(Kept::NoFrames(error)) => {
+                let instead = "a stop while decoding would lose the frames, not the latents";
+                events(Event::Warning(format!("{error}; {instead}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Once for each thing that can be wrong.
+    fn warn(&mut self, diagnosis: &Diagnosis) {
+        let what = (diagnosis.subject, diagnosis.health);
+        if !self.unwell.contains(&what) {
+            self.unwell.push(what);
+            (self.events)(Event::Warning(format!("{diagnosis}; {}", diagnosis.advice())));
+        }
     }
 
     fn finish(mut self) -> Result<(), DumpError> {
@@ -234,17 +318,33 @@ impl From<PipelineError> for EngineError {
     fn from(error: PipelineError) -> Self {
         Self {
             message: error.to_string(),
-            hint: error.hint(),
+            hint: error.hint().or_else(|| observers_hint(&error)),
             usage: error.is_usage(),
             interrupted: matches!(error, PipelineError::Cancelled),
         }
     }
 }
 
+/// The way out of what keeping a dump or a state ended with.
+fn observers_hint(error: &PipelineError) -> Option<String> {
+    let PipelineError::Observer(error) = error else { return None };
+    let state = error.downcast_ref::<RunError>().and_then(RunError::hint);
+    let dump = error.downcast_ref::<DumpError>().and_then(DumpError::hint);
+    state.or(dump).map(str::to_owned)
+}
+
+impl From<RunError> for EngineError {
+    fn from(error: RunError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self { message: error.to_string(), hint, usage: error.is_usage(), interrupted: false }
+    }
+}
+
 impl From<DumpError> for EngineError {
     fn from(error: DumpError) -> Self {
         let usage = matches!(error, DumpError::Noise { .. });
-        Self { message: error.to_string(), hint: None, usage, interrupted: false }
+        let hint = error.hint().map(str::to_owned);
+        Self { message: error.to_string(), hint, usage, interrupted: false }
     }
 }
 

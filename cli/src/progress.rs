@@ -64,6 +64,11 @@ impl Progress {
             }
             Event::Encoded { done, total } => self.encoded(*done, *total),
             Event::Step { index, total, seconds } => self.step(*index, *total, *seconds),
+            Event::Resumed { step, steps } => {
+                self.done_steps = *step as u64;
+                self.line(&format!("goes on after step {step} of {steps}"));
+            }
+            Event::State(_) => {}
             Event::Frames(frames) => self.decoded(frames.len()),
             Event::PhaseFinished { phase, seconds } => self.finish(*phase, *seconds),
             Event::Fallback { finding, device } => {

@@ -9,7 +9,7 @@ use wan_cli::{
     CancelToken, Kind,
     commands::generate::{Job, run_with},
     devices::Target,
-    engine::{EngineError, Event, Phase, Plan, Request},
+    engine::{EngineError, Event, Phase, Plan, Request, Trust},
     media::Output,
     settings::{DtypeChoice, Settings},
 };
@@ -18,7 +18,7 @@ const FRAMES: usize = 5;
 
 fn job(path: &Path) -> Job {
     let settings = Settings { seed: Some(7), dtype: Some(DtypeChoice::F32), ..Settings::default() };
-    let request = Request { settings, device: Target::Cpu, dump: None };
+    let request = Request { settings, device: Target::Cpu, dump: None, trust: Trust::default() };
     Job { request, output: Output::parse(path).unwrap(), overwrite: false, given: None, from: None }
 }
 

@@ -11,7 +11,8 @@ use wan_cli::media::{Format, Output, remove_leftovers};
 fn unfinished_files_and_folders_are_removed_and_finished_ones_stay() {
     let folder = TempDir::new().unwrap();
     let format = Format { width: 32, height: 16, fps: 16, frames: 2 };
-    let open = |name: &str| Output::parse(&folder.path().join(name)).unwrap().open(format, false, None).unwrap();
+    let open =
+        |name: &str| Output::parse(&folder.path().join(name)).unwrap().open(format, false, None).unwrap();
     let mut finished = open("done.mp4");
     finished.push(&RgbImage::new(32, 16)).unwrap();
     finished.finish().unwrap();

@@ -109,11 +109,12 @@ impl Engine<'_> {
     ) -> Result<(), PipelineError> {
         self.pause(Pause::Denoise(&state), false)?;
         let result = self.denoise(checkpoint, plan, &mut state);
-        // Done or ended too early, what there is can be kept, unless keeping it is what failed.
-        if !matches!(result, Err(PipelineError::Observer(_))) {
-            self.pause(Pause::Denoise(&state), true)?;
+        // Done or ended too early, whatever the reason, what there is can be kept.
+        let kept = self.pause(Pause::Denoise(&state), true);
+        match result {
+            Ok(()) | Err(PipelineError::Cancelled) => kept.and(result)?,
+            Err(error) => return Err(error),
         }
-        result?;
         let latents = state.denoise.into_latents();
         self.phase(Phase::Decode, |engine| engine.decode(checkpoint, plan, latents, decoder))
     }

@@ -2,14 +2,20 @@
 
 mod request;
 
+pub(super) use request::check_inputs;
+
 use std::{collections::BTreeSet, time::Instant};
 
 use super::{print, print_json};
 use crate::{
     CancelToken, Failure, Kind,
     args::GenerateArgs,
-    devices::{DeviceChoice, adapters, resolve},
-    engine::{self, EngineError, Event, Request},
+    crash,
+    devices::{DeviceChoice, Target, adapters, resolve},
+    engine::{
+        self, EngineError, Event, Record, Request, Trust,
+        runs::{self, Saved},
+    },
     interrupt,
     media::{Format, FrameWriter, MediaError, Output},
     metadata::{Metadata, ModelFile},
@@ -22,10 +28,15 @@ use crate::{
 pub fn run(args: GenerateArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
     let progress = Progress::new(quiet);
     let job = prepare(&args, &progress)?;
+    carry_out(&job, progress, args.json, leave)
+}
+
+/// Makes the video of `job` and prints its path, or the report.
+pub(super) fn carry_out(job: &Job, progress: Progress, json: bool, leave: fn()) -> Result<(), Failure> {
     let cancel = CancelToken::default();
     interrupt::install(&cancel, leave)?;
-    let report = drive(&job, progress, &cancel, engine::run)?;
-    if args.json { print_json(&report) } else { print(&report.output) }
+    let report = drive(job, progress, &cancel, engine::run)?;
+    if json { print_json(&report) } else { print(&report.output) }
 }
 
 /// A checked request and where its frames go.
@@ -44,12 +55,33 @@ fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
     let from = args.from.as_deref().map(Metadata::of).transpose()?;
     let mut settings = request::given(args, from.as_ref())?;
     let given = (!args.no_metadata).then(|| settings.clone());
-    request::check_inputs(&mut settings, args.dump.as_deref())?;
+    check_inputs(&mut settings, args.dump.as_deref())?;
     let seed = settings.seed.unwrap_or_else(request::random_seed);
     let output = request::output(args, seed)?;
     output.check(settings.frames, args.overwrite)?;
     request::check_prompts(&settings)?;
-    let choice = settings.device.unwrap_or_default();
+    let device = target(settings.device.unwrap_or_default(), progress)?;
+    if settings.model.is_none() && settings.model().is_some() {
+        progress.line("model: the built-in demo, a shape in motion; --model DIR takes another");
+    }
+    if settings.seed.is_none() && settings.noise.is_none() {
+        progress.line(&format!("seed: {seed}"));
+    }
+    let settings = Settings { model: settings.model(), seed: Some(seed), ..settings };
+    let record = Record { output: output.path(), overwrite: args.overwrite, given: given.clone() };
+    let (save_every, health) = (args.trust.save_every(), args.trust.health());
+    let trust = Trust { save_every, health, record: Some(record), resume: None };
+    Ok(Job {
+        request: Request { settings, device, dump: args.dump.clone(), trust },
+        output,
+        overwrite: args.overwrite,
+        given,
+        from,
+    })
+}
+
+/// The device of the flag; says which one `auto` takes.
+pub(super) fn target(choice: DeviceChoice, progress: &Progress) -> Result<Target, Failure> {
     let found = match choice {
         DeviceChoice::Cpu | DeviceChoice::Ndarray => Vec::new(),
         _ => adapters(),
@@ -58,20 +90,7 @@ fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
     if choice == DeviceChoice::Auto {
         progress.line(&format!("device: auto takes {}", device.describe()));
     }
-    if settings.model.is_none() && settings.model().is_some() {
-        progress.line("model: the built-in demo, a shape in motion; --model DIR takes another");
-    }
-    if settings.seed.is_none() && settings.noise.is_none() {
-        progress.line(&format!("seed: {seed}"));
-    }
-    let settings = Settings { model: settings.model(), seed: Some(seed), ..settings };
-    Ok(Job {
-        request: Request { settings, device, dump: args.dump.clone() },
-        output,
-        overwrite: args.overwrite,
-        given,
-        from,
-    })
+    Ok(device)
 }
 
 /// The engine's signature: [`engine::run`], or a stand-in.
@@ -86,15 +105,36 @@ fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine
     let start = Instant::now();
     let mut recorder = Recorder::default();
     let mut sink = Sink { job, comment: None, writer: None, failure: None, seconds: 0.0 };
-    let result = engine(&job.request, cancel, &mut |event| {
-        progress.show(&event);
-        recorder.note(&event);
-        sink.take(&event, cancel);
-        for warning in job.warnings(&event).map(Event::Warning) {
-            progress.show(&warning);
-            recorder.note(&warning);
-        }
+    let mut kept: Option<Saved> = None;
+    let result = crash::guard(|| {
+        let mut take = |event| {
+            progress.show(&event);
+            recorder.note(&event);
+            sink.take(&event, cancel);
+            for warning in job.warnings(&event).map(Event::Warning) {
+                progress.show(&warning);
+                recorder.note(&warning);
+            }
+            if let Event::State(saved) = event {
+                kept = Some(saved);
+            }
+        };
+        engine(&job.request, cancel, &mut take).map_err(Failure::from)
     });
+    let encoded = finish(result, sink, cancel).map_err(|failure| with_state(failure, kept.as_ref()));
+    let encode = encoded?;
+    if let Some(folder) = kept.as_ref().and_then(|saved| saved.path.parent()) {
+        // What is left of a finished run goes with the oldest ones.
+        let _ = runs::discard(folder);
+    }
+    let output = job.output.path().display().to_string();
+    let seed = job.request.settings.seed.unwrap_or_default();
+    let report = recorder.report(output, seed, encode, start.elapsed().as_secs_f64());
+    report.ok_or_else(|| Failure::failed("the engine announced no plan"))
+}
+
+/// Completes the file if the engine came to its end; the seconds of all writing.
+fn finish(result: Result<(), Failure>, mut sink: Sink<'_>, cancel: &CancelToken) -> Result<f64, Failure> {
     // A failed write stops the engine through the token, so it is the cause of the engine's error.
     if let Some(failure) = sink.failure.take() {
         return Err(failure.into());
@@ -103,11 +143,17 @@ fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine
     if cancel.is_cancelled() {
         return Err(Failure { kind: Kind::Interrupted, message: "interrupted".to_owned(), hint: None });
     }
-    let encode = sink.finish()?;
-    let output = job.output.path().display().to_string();
-    let seed = job.request.settings.seed.unwrap_or_default();
-    let report = recorder.report(output, seed, encode, start.elapsed().as_secs_f64());
-    report.ok_or_else(|| Failure::failed("the engine announced no plan"))
+    Ok(sink.finish()?)
+}
+
+/// Says what is kept of a run that ended too early, and how it goes on.
+fn with_state(failure: Failure, kept: Option<&Saved>) -> Failure {
+    let Some(Saved { path, step, steps }) = kept else { return failure };
+    let Failure { kind, message, hint } = failure;
+    let message = format!("{message}; step {step} of {steps} is kept in {}", path.display());
+    let go_on = "wan resume latest".to_owned();
+    let hint = hint.map_or(go_on.clone(), |hint| format!("{hint}; then: {go_on}"));
+    Failure { kind, message, hint: Some(hint) }
 }
 
 impl Job {

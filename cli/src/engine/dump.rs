@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, tensor::TensorView};
+use burn::tensor::TensorData;
+use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
 use wan_import::{ImportError, Stored, TensorSource};
-use wan_pipeline::{Event, Noise};
+use wan_pipeline::{Event, FrameChunk, Noise};
 
 use crate::media::{MediaError, TemporaryFile};
 
@@ -15,6 +16,16 @@ pub enum DumpError {
     Write(#[from] MediaError),
     #[error("{}: {detail}", path.display())]
     Noise { path: PathBuf, detail: String },
+}
+
+impl DumpError {
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Write(error) => error.hint(),
+            Self::Noise { .. } => None,
+        }
+    }
 }
 
 /// One f32 tensor on the host.
@@ -33,11 +44,34 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Makes the folder, so that a wrong path is found before any work.
-    pub fn new(folder: &Path) -> Result<Self, DumpError> {
+    /// Makes the folder, so that a wrong path is found before any work. `steps` are those of `total` that were done
+    /// before.
+    pub fn new(folder: &Path, steps: Vec<(String, TensorData)>, total: usize) -> Result<Self, DumpError> {
         let path = folder.to_owned();
         std::fs::create_dir_all(folder).map_err(|source| MediaError::Unwritable { path, source })?;
-        Ok(Self { folder: folder.to_owned(), steps: Vec::new(), frames: Vec::new(), width: 0 })
+        let kept = |(name, data): (String, TensorData)| {
+            let shape = data.shape().to_vec();
+            Kept { name, shape, values: data.try_into_vec().unwrap_or_default() }
+        };
+        let steps: Vec<_> = steps.into_iter().map(kept).collect();
+        let mut dump = Self { folder: folder.to_owned(), steps, frames: Vec::new(), width: 0 };
+        // After the last step nothing comes that would write them.
+        if dump.steps.len() == total { dump.latents().map(|()| dump) } else { Ok(dump) }
+    }
+
+    /// The latents of every step so far, as a state holds them.
+    pub fn steps(&self) -> Vec<(String, TensorData)> {
+        let steps = self.steps.iter().filter(|kept| kept.name.starts_with("step_"));
+        let named = |kept: &Kept| {
+            let data = TensorData::new(kept.values.clone(), kept.shape.clone());
+            (format!("{}{}", super::keep::DUMPED, kept.name), data)
+        };
+        steps.map(named).collect()
+    }
+
+    pub fn frames(&mut self, chunk: &FrameChunk) {
+        self.width = chunk.width;
+        self.frames.extend_from_slice(&chunk.values);
     }
 
     pub fn take(&mut self, event: &Event<'_>) -> Result<(), DumpError> {
@@ -50,8 +84,7 @@ impl Dump {
                 if step.index + 1 == step.total { self.latents() } else { Ok(()) }
             }
             Event::Frames(chunk) => {
-                self.width = chunk.width;
-                self.frames.extend_from_slice(&chunk.values);
+                self.frames(chunk);
                 Ok(())
             }
             _ => Ok(()),
@@ -105,7 +138,10 @@ pub fn read_noise(path: &Path) -> Result<Noise, DumpError> {
 fn write(folder: &Path, file: &str, tensors: &[Kept]) -> Result<(), DumpError> {
     let path = folder.join(format!("{file}.safetensors"));
     let temporary = TemporaryFile::new(&path, true)?;
-    let failed = |e: safetensors::SafeTensorError| temporary.error(std::io::Error::other(e));
+    let failed = |e| {
+        let full = if let SafeTensorError::IoError(e) = e { e } else { std::io::Error::other(e) };
+        temporary.error(full)
+    };
     let views: Result<Vec<_>, _> = tensors
         .iter()
         .map(|kept| {

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, FloatDType};
 use wan_import::Checkpoint;
 use wan_pipeline::{GenerateRequest, default_fps};
 
-use super::{EngineError, camera, dump, picture};
+use super::{EngineError, Trust, camera, dump, picture};
 use crate::{
     devices::Target,
     settings::{Area, DtypeChoice, Quant, Schedule, Settings, Solver, Task},
@@ -20,6 +20,7 @@ pub struct Request {
     pub device: Target,
     /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
     pub dump: Option<PathBuf>,
+    pub trust: Trust,
 }
 
 impl Quant {

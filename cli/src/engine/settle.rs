@@ -1,7 +1,7 @@
 //! A run's settings with nothing left open, so that they give the same run again.
 
 use burn::tensor::FloatDType;
-use wan_import::{Checkpoint, ImportError};
+use wan_import::FileHash;
 use wan_model::Grid;
 use wan_pipeline::Plan;
 
@@ -68,14 +68,12 @@ fn solver(solver: wan_model::Solver) -> Solver {
 }
 
 /// The model's files, by their names alone.
-pub fn models(checkpoint: &Checkpoint) -> Result<Vec<ModelFile>, ImportError> {
-    let files = checkpoint.fingerprints()?.into_iter();
-    Ok(files
-        .map(|file| ModelFile {
-            component: file.component,
-            file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            bytes: file.bytes,
-            hash: file.hash,
-        })
-        .collect())
+pub fn models(files: &[FileHash]) -> Vec<ModelFile> {
+    let named = |file: &FileHash| ModelFile {
+        component: file.component.clone(),
+        file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        bytes: file.bytes,
+        hash: file.hash.clone(),
+    };
+    files.iter().map(named).collect()
 }

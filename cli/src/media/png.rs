@@ -18,7 +18,11 @@ use super::{
 /// One picture as a PNG file.
 pub(crate) fn encode(frame: &RgbImage, comment: Option<&str>, out: impl Write) -> Result<(), ImageError> {
     let mut out = BufWriter::new(out);
-    encode_into(frame, comment, &mut out).map_err(|error| ImageError::IoError(error.into()))?;
+    encode_into(frame, comment, &mut out).map_err(|error| match error {
+        // As it is, for what its kind says.
+        EncodingError::IoError(error) => ImageError::IoError(error),
+        error => ImageError::IoError(error.into()),
+    })?;
     Ok(out.flush()?)
 }
 

@@ -60,6 +60,7 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wan"));
         command.current_dir(&self.folder).args(args).stdin(Stdio::null());
         command.env("WAN_CACHE", &*CACHE).env_remove("WAN_KERNELS");
+        command.env("WAN_STATE", self.path(STATE));
         command
     }
 
@@ -94,14 +95,17 @@ impl Bench {
         command
     }
 
-    /// Names in the folder, hidden ones too, without the noise and copies of checkpoints.
+    /// Names in the folder, hidden ones too, without the noise, copies of checkpoints and the states of runs.
     pub fn left(&self) -> Vec<String> {
-        let inputs = ["noise.safetensors", "diffusers", "official"];
+        let inputs = [STATE, "noise.safetensors", "diffusers", "official"];
         let entries = fs::read_dir(&self.folder).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| !inputs.contains(&name.as_str())).collect()
     }
 }
+
+/// The folder of the states of runs.
+pub const STATE: &str = "state";
 
 /// As a flag's value: leaves the flag out.
 pub const ABSENT: &str = "\0";

@@ -37,7 +37,7 @@ fn a_package_makes_the_film_of_its_model() {
         );
         let [made, own] = [package.as_str(), layout].map(|model| {
             let output = format!("{model}.gif");
-            bench.generate(&[("--model", model), ("--output", &output)], &["-q"]).good();
+            bench.generate(&[("--model", model), ("--output", &output)], &["-q", "--no-metadata"]).good();
             fs::read(bench.path(&output)).unwrap()
         });
         assert!(made == own, "{layout}: layers this narrow stay as they are, and so does the film");

@@ -7,26 +7,28 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wan_cli::engine::runs::FILE;
+
 use crate::bench::{ABSENT, Bench};
 
 /// Generous for a step of the tiny model and the end of a process, on any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A run whose stderr is read line by line.
-struct Running {
+pub struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stderr }
     }
 
     /// Reads up to the first line with `words`.
-    fn wait_for(&mut self, words: &str) {
+    pub fn wait_for(&mut self, words: &str) {
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();
@@ -34,13 +36,19 @@ impl Running {
         }
     }
 
-    fn interrupt(&self) {
+    pub fn interrupt(&self) {
         let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// The exit status and the rest of stderr; kills what does not end.
-    fn end(mut self) -> (ExitStatus, String) {
+    pub fn end(mut self) -> (ExitStatus, String) {
         let start = Instant::now();
         let status = loop {
             match self.child.try_wait().unwrap() {
@@ -69,10 +77,10 @@ fn the_first_interrupt_stops_after_the_step_and_leaves_nothing() {
         running.interrupt();
         let (status, rest) = running.end();
         assert_eq!(status.code(), Some(130), "{rest}");
-        assert!(
-            rest.contains("stopping after this step") && rest.ends_with("error: interrupted\n"),
-            "{rest}"
-        );
+        assert!(rest.contains("stopping after this step"), "{rest}");
+        let lines: Vec<_> = rest.lines().rev().take(2).collect();
+        assert_eq!(lines[0], "hint: wan resume latest");
+        assert!(lines[1].starts_with("error: interrupted; step ") && lines[1].ends_with(FILE), "{rest}");
         assert!(bench.left().is_empty(), "{:?}", bench.left());
     }
 }

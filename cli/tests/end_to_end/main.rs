@@ -11,6 +11,8 @@ mod inspect;
 mod interrupt;
 mod metadata;
 mod refusals;
+#[cfg(unix)]
+mod resume;
 mod tasks;
 mod timing;
 

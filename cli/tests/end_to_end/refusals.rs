@@ -217,7 +217,7 @@ fn a_disk_that_takes_no_more_leaves_nothing() {
     ] {
         let bench = Bench::new();
         fs::create_dir(bench.path("dump")).unwrap();
-        let wan = bench.generation(flags, &[]);
+        let wan = bench.generation(flags, &["--save-every", "0"]);
         let mut shell = std::process::Command::new("sh");
         // A process that ignores the signal gets an error from the write instead.
         shell.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""]);

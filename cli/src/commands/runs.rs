@@ -1,0 +1,122 @@
+//! `wan runs`: what was left, and its removal.
+
+use indicatif::{HumanBytes, HumanDuration};
+use serde::Serialize;
+
+use super::{print, print_json};
+use crate::{
+    Failure,
+    args::{RunsArgs, RunsCommand, RunsRmArgs},
+    engine::runs::{self, Limits, Listed, RunError},
+};
+
+/// Characters of a prompt that are shown.
+const PROMPT: usize = 48;
+
+/// A run as JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    folder: String,
+    saved: Option<&'a str>,
+    started: Option<&'a str>,
+    prompt: Option<&'a str>,
+    output: Option<String>,
+    phase: Option<&'static str>,
+    step: Option<usize>,
+    steps: Option<usize>,
+    bytes: u64,
+    resumable: bool,
+    /// Why not.
+    obstacle: Option<String>,
+}
+
+/// Lists runs, or removes some.
+pub fn run(args: &RunsArgs) -> Result<(), Failure> {
+    match &args.command {
+        None => list(args.json),
+        Some(RunsCommand::Rm(rm)) => removed(args.json, remove(rm)?),
+        Some(RunsCommand::Prune(limits)) => {
+            let usual = Limits::default();
+            let runs = limits.keep.unwrap_or(usual.runs);
+            let limits = Limits { runs, bytes: limits.max_size.unwrap_or(usual.bytes) };
+            removed(args.json, runs::prune(limits)?)
+        }
+    }
+}
+
+fn list(json: bool) -> Result<(), Failure> {
+    let found = runs::list();
+    let rows: Vec<_> = found.iter().map(row).collect();
+    if json {
+        return print_json(&serde_json::json!({ "runs": rows }));
+    }
+    if rows.is_empty() {
+        return print("no runs");
+    }
+    let lines = found.iter().zip(&rows).map(|(run, row)| line(run, row));
+    print(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn row(run: &Listed) -> Row<'_> {
+    let (header, obstacle) = (run.header.as_ref().ok(), run.obstacle());
+    Row {
+        id: &run.id,
+        folder: run.folder.display().to_string(),
+        saved: header.map(|header| header.saved.as_str()),
+        started: header.map(|header| header.started.as_str()),
+        prompt: header.and_then(|header| header.settings.prompt.as_deref()),
+        output: header.map(|header| header.output.display().to_string()),
+        phase: header.map(|header| if header.step == header.steps { "decode" } else { "denoise" }),
+        step: header.map(|header| header.step),
+        steps: header.map(|header| header.steps),
+        bytes: run.bytes,
+        resumable: obstacle.is_none(),
+        obstacle,
+    }
+}
+
+fn line(run: &Listed, row: &Row<'_>) -> String {
+    let Row { id, obstacle, .. } = row;
+    let bytes = HumanBytes(run.bytes).to_string();
+    let state = match (row.phase, row.step, row.steps) {
+        (Some(phase), Some(step), Some(steps)) => {
+            format!("{phase:7} {step:>3}/{steps:<3} {} ago", HumanDuration(run.age()))
+        }
+        _ => "-".to_owned(),
+    };
+    let prompt = row.prompt.unwrap_or_default();
+    let cut = prompt.char_indices().nth(PROMPT).map_or(prompt.len(), |(at, _)| at);
+    let dots = if cut < prompt.len() { "..." } else { "" };
+    let obstacle = obstacle.as_ref().map(|why| format!("  [{why}]")).unwrap_or_default();
+    format!("{id}  {state}  {bytes}  {}{dots}{obstacle}", &prompt[..cut])
+}
+
+fn remove(args: &RunsRmArgs) -> Result<Vec<(String, u64)>, Failure> {
+    let found = runs::list();
+    for name in &args.runs {
+        if !found.iter().any(|run| run.id == *name) {
+            return Err(RunError::Unknown { name: name.clone() }.into());
+        }
+    }
+    let named = |run: &Listed| args.runs.contains(&run.id);
+    let old = |run: &Listed| args.older_than.is_some_and(|time| run.age() > time);
+    let mut gone = Vec::new();
+    for run in &found {
+        if named(run) || (!run.busy && (args.all || old(run))) {
+            runs::discard(&run.folder)?;
+            gone.push((run.id.clone(), run.bytes));
+        }
+    }
+    Ok(gone)
+}
+
+fn removed(json: bool, gone: Vec<(String, u64)>) -> Result<(), Failure> {
+    let bytes: u64 = gone.iter().map(|(_, bytes)| bytes).sum();
+    if json {
+        let ids: Vec<_> = gone.into_iter().map(|(id, _)| id).collect();
+        return print_json(&serde_json::json!({ "removed": ids, "bytes": bytes }));
+    }
+    let runs = if gone.len() == 1 { "run" } else { "runs" };
+    print(&format!("{} {runs} removed, {}", gone.len(), HumanBytes(bytes)))
+}
