@@ -145,7 +145,8 @@ pub fn run(
     let device = request.device.open();
     let dtype = matmul_dtype(settings.dtype.unwrap_or_default(), &request.device, &device)?;
     let quant = settings.quant.unwrap_or_default().weights();
-    let beginning = Beginning::new(request, &plan, &files, dtype, resumed)?;
+    let vae_memory = VaeMemory { half: settings.vae_dtype == Some(VaeDtype::F16), ..VaeMemory::default() };
+    let beginning = Beginning::new(request, &plan, &files, (dtype, vae_memory), resumed)?;
     let settled = Box::new(settle::settings(&plan, settings, dtype));
     events(Event::Settled { settings: settled, models: settle::models(&files) });
     events(Event::Plan(describe(&plan, request, dtype, checkpoint.dit.quant().or(quant))));
@@ -157,7 +158,6 @@ pub fn run(
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
     // A transformer on the host itself streams out of the mapped file as it is.
     let stream_blocks = settings.offload == Some(Offload::Block) && device != Device::flex();
-    let vae_memory = VaeMemory { half: settings.vae_dtype == Some(VaeDtype::F16), ..VaeMemory::default() };
     let (cancel, health) = (cancel.clone(), request.trust.health.into());
     let plain = Engine::new(device, cancel, &mut observer);
     let mut engine = Engine { dtype, quant, stream_blocks, vae_memory, health, ..plain };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::{DType, FloatDType, TensorData};
 use sha2::{Digest, Sha256};
 use wan_import::FileHash;
+use wan_model::VaeMemory;
 use wan_pipeline::{HealthCheck, Plan, Start};
 
 use super::{
@@ -65,11 +66,15 @@ impl Beginning {
         request: &Request,
         plan: &Plan,
         files: &[FileHash],
-        dtype: FloatDType,
+        (dtype, vae_memory): (FloatDType, VaeMemory),
         resumed: Option<Resumed>,
     ) -> Result<Self, RunError> {
         let every = request.trust.save_every;
-        let header = request.trust.record.as_ref().map(|record| header(request, record, plan, files, dtype));
+        let header = request
+            .trust
+            .record
+            .as_ref()
+            .map(|record| header(request, record, plan, files, (dtype, vae_memory)));
         let header = header.transpose()?;
         let Some(resumed) = resumed else {
             let header = header.filter(|_| every != SaveEvery::Never);
@@ -79,6 +84,7 @@ impl Beginning {
         let notes =
             header.as_ref().map(|now| differences(&resumed.header, now)).transpose()?.unwrap_or_default();
         let Resumed { header: before, mut snapshot, run, decoded } = resumed;
+        let decoded = decoded.filter(|_| header.as_ref().is_some_and(|now| now.decoder == before.decoder));
         let saved =
             run.as_ref().map(|run| Saved { path: run.state(), step: before.step, steps: before.steps });
         let extra = snapshot.tensors.extract_if(.., |name, _| name.starts_with(DUMPED));
@@ -95,7 +101,7 @@ fn header(
     record: &Record,
     plan: &Plan,
     files: &[FileHash],
-    dtype: FloatDType,
+    (dtype, vae_memory): (FloatDType, VaeMemory),
 ) -> Result<Header, RunError> {
     let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
     Ok(Header {
@@ -117,6 +123,7 @@ fn header(
         device: request.device.describe(),
         driver: request.device.driver(),
         dtype: DType::from(dtype).name().to_owned(),
+        decoder: format!("{vae_memory:?} on {}", request.device.describe()),
         plan: digest(plan),
         weights: files.to_vec(),
         inputs: runs::hash_inputs(&request.settings)?,

@@ -97,6 +97,58 @@ fn a_killed_run_goes_on_to_the_same_video() {
     assert_eq!(reached.len(), kills as usize);
 }
 
+#[cfg(feature = "demo")]
+#[test]
+fn frames_that_are_decoded_are_not_lost() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("temporary")).unwrap();
+    let flags = ["--frames", "49", "--steps", "2"];
+    Ended::of(demo(&bench, "whole", &flags)).good();
+    for damage in [false, true] {
+        let mut running = Running::start(demo(&bench, "part", &flags));
+        running.wait_for("decode 9/49");
+        running.interrupt();
+        assert_eq!(running.end().0.code(), Some(130));
+        let folder = states(&bench).pop().unwrap().parent().unwrap().to_owned();
+        let point: Value = serde_json::from_slice(&fs::read(folder.join("decode.json")).unwrap()).unwrap();
+        assert!(point["frames"].as_u64().unwrap() >= 9, "{point}");
+        let memory = folder.join(point["file"].as_str().unwrap());
+        if damage {
+            let mut bytes = fs::read(&memory).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(&memory, bytes).unwrap();
+        }
+        bench.wan(&["resume"]).good();
+        assert_same(&bench, ["whole", "part"], "after a stop while decoding");
+        assert!(!folder.exists());
+        fs::remove_file(bench.path("part.mp4")).unwrap();
+    }
+}
+
+/// The decoder draws nothing but black, which a look at the first frame shows.
+#[test]
+fn a_black_video_is_stopped_and_can_be_had_all_the_same() {
+    let bench = Bench::new();
+    let model = bench.copy("diffusers");
+    let path = bench.path("diffusers/vae/diffusion_pytorch_model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    for (key, value) in [("decoder.conv_out.weight", 0f32), ("decoder.conv_out.bias", -2.0)] {
+        let data = SafeTensors::deserialize(&bytes).unwrap().tensor(key).unwrap().data().as_ptr_range();
+        let [start, end] = [data.start, data.end].map(|at| at as usize - bytes.as_ptr() as usize);
+        bytes[start..end].as_chunks_mut::<4>().0.iter_mut().for_each(|four| *four = value.to_le_bytes());
+    }
+    fs::write(&path, bytes).unwrap();
+    let stopped = bench.generate(&[("--model", &model)], &[]);
+    assert_eq!(stopped.code, Some(1));
+    stopped.refused("the picture is of one colour after latent frame 1 of 3 (black", "WAN_KERNELS=reference");
+    stopped.refused("step 6 of 6 is kept in", "then: wan resume latest");
+    assert!(bench.left().is_empty());
+    bench.wan(&["resume"]).refused("the picture is of one colour", "--health off");
+    bench.wan(&["resume", "--no-health-check"]).good();
+    assert_eq!((bench.left(), states(&bench).len()), (vec!["x.mp4".to_owned()], 0));
+    bench.wan(&["runs"]).good();
+}
+
 /// The tiny model's run, stopped by Ctrl-C after its step `step`.
 fn stopped(bench: &Bench, name: &str, step: usize) -> (i32, String) {
     let output = format!("{name}.mp4");

@@ -70,6 +70,9 @@ impl Decoding {
         floats: bool,
         decoded: Option<&Decoded>,
     ) -> Result<Self, RunError> {
+        if decoded.is_none() {
+            remove(folder);
+        }
         let path = folder.join(FRAMES);
         let failed = |source| RunError::write(&path, source);
         let kept = decoded.map_or(0, |decoded| decoded.point.frames * decoded.point.frame_bytes);

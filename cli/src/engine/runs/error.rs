@@ -18,8 +18,8 @@ pub enum RunError {
     Read { path: PathBuf, source: io::Error },
     #[error("{}: not a whole state of a run: {detail}", path.display())]
     Damaged { path: PathBuf, detail: String },
-    #[error("{}: a state of format {found}; this version reads {known}", path.display())]
-    Version { path: PathBuf, found: u32, known: u32 },
+    #[error("{}: a state of {found}; this version reads {known}", path.display())]
+    Version { path: PathBuf, found: String, known: String },
     #[error("run {id} is under way in another process")]
     Busy { id: String },
     #[error("there is no run {name}")]

@@ -22,6 +22,7 @@ use crate::{media::TemporaryFile, settings::Settings};
 pub const FILE: &str = "state.safetensors";
 /// The key of the JSON in the file's metadata.
 const KEY: &str = "wan_state";
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Longest header of a safetensors file that is read, in bytes: far above that of any state.
 const MAX_HEADER: u64 = 16 << 20;
 
@@ -52,6 +53,8 @@ pub struct Header {
     pub device: String,
     pub driver: String,
     pub dtype: String,
+    /// How the decoder works, for what it remembers is of use to no other.
+    pub decoder: String,
     /// Checksum of everything that was settled when the run began.
     pub plan: String,
     pub weights: Vec<FileHash>,
@@ -179,15 +182,23 @@ fn header_of(path: &Path, header: &[u8]) -> Result<Header, RunError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
+        version: String,
     }
     let broken = |error| RunError::damaged(path, error);
     let Metadata { entries } = serde_json::from_slice(header).map_err(broken)?;
     let text = entries.get(KEY).ok_or_else(|| RunError::damaged(path, "it says nothing of a run"))?;
-    let Format { format } = serde_json::from_str(text).map_err(broken)?;
+    let Format { format, version } = serde_json::from_str(text).map_err(broken)?;
     if format != Header::FORMAT {
-        return Err(RunError::Version { path: path.to_owned(), found: format, known: Header::FORMAT });
+        let (found, known) = (format!("format {format}"), Header::FORMAT.to_string());
+        return Err(RunError::Version { path: path.to_owned(), found, known });
     }
-    serde_json::from_str(text).map_err(broken)
+    serde_json::from_str(text).map_err(|error| {
+        if version == OWN_VERSION {
+            return broken(error);
+        }
+        let known = format!("those of wan {OWN_VERSION} ({error})");
+        RunError::Version { path: path.to_owned(), found: format!("wan {version}"), known }
+    })
 }
 
 /// A whole state.
