@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Distribution},
 };
 use wan_kernels::RopeTable;
-use wan_model::{CameraContext, Conditions, ModelError, ModelKind, WanConfig, WanTransformer};
+use wan_model::{CameraContext, Conditions, Context, ModelError, ModelKind, WanConfig, WanTransformer};
 
 use crate::Length;
 
@@ -31,8 +31,8 @@ pub struct Camera {
 pub struct Pass {
     model: WanTransformer,
     x: Tensor<5>,
-    text: Tensor<3>,
-    image: Option<Tensor<3>>,
+    text: Context,
+    image: Option<Context>,
     camera: Option<CameraContext>,
     rope: RopeTable,
     /// Blocks that compute their camera's scale and shift in every pass.
@@ -82,7 +82,7 @@ impl Pass {
     /// The predicted flow.
     pub fn run(&self) -> Tensor<5> {
         let conditions =
-            Conditions { text: &self.text, image: self.image.as_ref(), camera: self.camera.as_ref() };
+            Conditions { texts: [&self.text], image: self.image.as_ref(), camera: self.camera.as_ref() };
         self.model.forward(self.x.clone(), TIMESTEP, conditions, &self.rope)
     }
 

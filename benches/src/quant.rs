@@ -9,7 +9,7 @@ use burn::{
 use serde::Serialize;
 use wan_import::Quant;
 use wan_model::{
-    CameraContext, Conditions, LargeLinears, WanConfig, WanTransformer,
+    CameraContext, Conditions, Context, LargeLinears, WanConfig, WanTransformer,
     camera::{CameraPath, control_tokens},
 };
 
@@ -104,7 +104,8 @@ fn quantize(model: &mut WanTransformer, quant: Quant, device: &Device) -> Held {
 /// The same for every form.
 struct Input {
     x: Tensor<5>,
-    text: Tensor<3>,
+    /// Every form computes its own keys and values.
+    text: Context,
     camera: CameraContext,
 }
 
@@ -123,13 +124,13 @@ impl Input {
                 rows,
                 columns,
             ]),
-            text: model.embed_text(normal([1, 20, config.text_dim])),
+            text: model.embed_text(normal([1, 20, config.text_dim])).keeping(0),
             camera: model.embed_camera(control_tokens(control, config.patch), 0).ok()?,
         })
     }
 
     fn flow(&self, model: &WanTransformer) -> Vec<f32> {
-        let conditions = Conditions { text: &self.text, image: None, camera: Some(&self.camera) };
+        let conditions = Conditions { texts: [&self.text], image: None, camera: Some(&self.camera) };
         let y = model.forward(self.x.clone(), 500.0, conditions, &model.rope(LATENT, &self.x.device()));
         y.into_data().convert::<f32>().try_into_vec().unwrap_or_default()
     }

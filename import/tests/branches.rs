@@ -29,7 +29,7 @@ fn check(toy: [&str; 3], device: &TestDevice, policy: &DtypePolicy, tolerance: T
     };
     let x: Tensor<5> = golden.tensor(&key("x"), &device.device);
     let [_, _, f, h, w] = x.dims();
-    let conditions = Conditions { text: &text, image: image.as_ref(), camera: camera.as_ref() };
+    let conditions = Conditions { texts: [&text], image: image.as_ref(), camera: camera.as_ref() };
     let timestep = f64::from(golden.get(&key("t")).1[0]);
     let y = model.forward(x, timestep, conditions, &model.rope([f, h, w], &device.device));
     assert_close(&format!("{folder} on {}", device.name), y, golden.get(&key("y")), tolerance);

@@ -79,7 +79,7 @@ fn camera(model: &WanTransformer, device: &Device, kept: usize) -> CameraContext
 fn flow(model: &WanTransformer, device: &Device) -> Vec<f32> {
     let text = model.embed_text(tensor(1, [1, 5, 4096], device));
     let camera = camera(model, device, 1);
-    let conditions = Conditions { text: &text, image: None, camera: Some(&camera) };
+    let conditions = Conditions { texts: [&text], image: None, camera: Some(&camera) };
     let x: Tensor<5> = tensor(2, [1, 36, 1, 4, 6], device);
     let y = model.forward(x, 500.0, conditions, &model.rope([1, 4, 6], device));
     y.into_data().try_into_vec().unwrap()

@@ -16,7 +16,9 @@ mod gate_residual;
 mod gelu_bias;
 mod guidance_step;
 mod host;
+mod linear;
 mod norm_modulate;
+mod product;
 mod quant;
 mod rms_norm;
 mod rms_norm_rope;
@@ -27,7 +29,9 @@ pub mod split;
 mod tile;
 pub mod verify;
 
-pub use attention::{SCORE_BUDGET_BYTES, Window, attention, rope_attention, window_attention};
+pub use attention::{
+    SCORE_BUDGET_BYTES, Window, attention, padded_attention, rope_attention, window_attention,
+};
 pub use caps::{DeviceCaps, DeviceKind, MatrixTile};
 pub use channel_norm::channel_norm;
 pub use conv3d::{Conv3dOptions, conv3d, conv3d_after};
@@ -36,6 +40,7 @@ pub use error::KernelError;
 pub use gate_residual::gate_residual;
 pub use gelu_bias::{gelu, gelu_bias};
 pub use guidance_step::{GuidanceStep, guidance_step};
+pub use linear::linear;
 pub use norm_modulate::norm_modulate;
 pub use quant::{
     Absmax, DYNAMIC_MAP_LEN, Int8Weight, NF4, NF4_BLOCK, NestedAbsmax, NestedScales, Nf4Weight,
@@ -65,12 +70,13 @@ pub const FUSED: [Operation; 12] = [
 /// The portable implementations, for comparison.
 pub mod reference {
     pub use crate::{
-        attention::reference::{attention, rope_attention, window_attention},
+        attention::reference::{attention, padded_attention, rope_attention, window_attention},
         channel_norm::reference::channel_norm,
         conv3d::reference::conv3d,
         gate_residual::reference::gate_residual,
         gelu_bias::reference::{gelu, gelu_bias},
         guidance_step::reference::guidance_step,
+        linear::reference::linear,
         norm_modulate::reference::norm_modulate,
         quant::reference::{matmul_int8, matmul_nf4},
         rms_norm::reference::rms_norm,

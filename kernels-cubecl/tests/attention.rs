@@ -21,7 +21,7 @@ use wan_kernels::{
         matrix::{self, PLANES, Units, matrix_attention_kernel},
         units,
     },
-    reference, rope_attention, window_attention,
+    padded_attention, reference, rope_attention, window_attention,
 };
 
 /// Softmax, two products and a rotation with f16 inputs, sums in f32: 2^-11 per rounding, some six roundings deep.
@@ -72,6 +72,26 @@ fn matches_the_definition() {
             let dims = [shape[0], shape[1], shape[2], shape[4]];
             let what = format!("{name} {shape:?}");
             assert_close(&what, attention(q, k, v), (&dims, &expected), Tolerance::MODULE);
+        }
+    }
+}
+
+/// The last key counted several times and as many copies of it are one.
+#[test]
+fn the_last_key_stands_for_several() {
+    for TestDevice { name, device, .. } in &devices() {
+        for (shape, times) in SHAPES.into_iter().zip([1, 2, 7, 30, 491, 512, 3, 200]) {
+            let [b, h, lq, lk, d] = shape;
+            let [q, k, v] = qkv(shape, &reference_device());
+            let repeated = |x: Tensor<4>| {
+                let last = x.clone().narrow(2, lk - 1, 1).repeat_dim(2, times);
+                Tensor::cat(vec![x.narrow(2, 0, lk - 1), last], 2)
+            };
+            let expected = definition(q, repeated(k), repeated(v), None);
+            let [q, k, v] = qkv(shape, device);
+            let what = format!("{name} {shape:?} {times}");
+            let found = padded_attention(q, k, v, times);
+            assert_close(&what, found, (&[b, h, lq, d], &expected), Tolerance::MODULE);
         }
     }
 }

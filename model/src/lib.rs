@@ -22,7 +22,7 @@ mod vae;
 
 pub use clip::{ClipActivation, ClipVision, ClipVisionConfig};
 pub use config::{ModelKind, SamplingDefaults, WanConfig};
-pub use dit::{CameraContext, Conditions, Timestep, WanTransformer};
+pub use dit::{CameraContext, Conditions, Context, Timestep, WanTransformer};
 pub use error::ModelError;
 pub use guidance::guide;
 pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};

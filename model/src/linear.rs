@@ -5,7 +5,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
-use wan_kernels::{QuantizedMatrix, gelu, gelu_bias};
+use wan_kernels::{QuantizedMatrix, gelu, gelu_bias, linear};
 
 use crate::param::param;
 
@@ -31,6 +31,19 @@ struct QuantizedWeight {
     matrix: QuantizedMatrix,
     #[module(skip)]
     dtype: DType,
+}
+
+impl QuantizedWeight {
+    /// `[m, in]` to `[m, out]`, f32 or after GELU in the products' dtype.
+    fn apply(&self, x: Tensor<2>, bias: Option<Tensor<1>>, then_gelu: bool) -> Tensor<2> {
+        let y = self.matrix.matmul(x.cast(self.dtype)).cast(self.dtype);
+        match (bias, then_gelu) {
+            (None, false) => y.cast(DType::F32),
+            (None, true) => gelu(y),
+            (Some(bias), false) => y.cast(DType::F32) + bias.cast(DType::F32).unsqueeze(),
+            (Some(bias), true) => gelu_bias(y.unsqueeze(), bias).squeeze_dim(0),
+        }
+    }
 }
 
 /// Networks whose large linear layers may be held in fewer bits.
@@ -81,32 +94,23 @@ impl Linear {
 
     /// `[b, l, in]` f32 to `[b, l, out]` f32.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let y = self.product(x).cast(DType::F32);
-        match &self.bias {
-            Some(bias) => y + bias.val().cast(DType::F32).reshape([1, 1, -1]),
-            None => y,
-        }
+        self.apply(x, false)
     }
 
-    /// GELU (tanh form) of [`Self::forward`], `[b, l, out]` in the matmul's dtype.
+    /// GELU (tanh form) of [`Self::forward`], `[b, l, out]` in the dtype that the next product takes, or f32.
     pub fn forward_gelu(&self, x: Tensor<3>) -> Tensor<3> {
-        let y = self.product(x);
-        match &self.bias {
-            Some(bias) => gelu_bias(y, bias.val()),
-            None => gelu(y),
-        }
+        self.apply(x, true)
     }
 
-    /// `x W^T`, `[b, l, in]` to `[b, l, out]` in the matmul's dtype.
-    fn product(&self, x: Tensor<3>) -> Tensor<3> {
-        let [b, l, inputs] = x.dims();
-        // One plain matrix product: a batch of broadcast products would read the weight once per item.
-        let x = x.reshape([b * l, inputs]).cast(self.dtype());
+    /// One plain matrix product: a batch of broadcast products would read the weight once per item.
+    fn apply(&self, x: Tensor<3>, then_gelu: bool) -> Tensor<3> {
+        let ([b, l, inputs], [outputs, _]) = (x.dims(), self.shape());
+        let x = x.reshape([b * l, inputs]);
+        let bias = self.bias.as_ref().map(Param::val);
         let y = match &self.weight {
-            Weight::Float(weight) => x.matmul(weight.val().transpose()),
-            Weight::Quantized(weight) => weight.matrix.matmul(x).cast(weight.dtype),
+            Weight::Float(weight) => linear(x, weight.val(), bias, then_gelu),
+            Weight::Quantized(weight) => weight.apply(x, bias, then_gelu),
         };
-        let outputs = y.dims()[1];
         y.reshape([b, l, outputs])
     }
 }

@@ -3,7 +3,9 @@
 
 use burn::prelude::*;
 use testkit::{Golden, TestDevice, Tolerance, assert_close, devices};
-use wan_model::{CameraContext, Conditions, ModelError, ModelKind, Timestep, WanConfig, WanTransformer};
+use wan_model::{
+    CameraContext, Conditions, Context, ModelError, ModelKind, Timestep, WanConfig, WanTransformer,
+};
 
 const IMAGE_DIM: usize = 20;
 
@@ -32,13 +34,13 @@ impl Case<'_> {
     fn forward(
         &self,
         timestep: impl Into<Timestep>,
-        image: Option<&Tensor<3>>,
+        image: Option<&Context>,
         camera: Option<&CameraContext>,
     ) -> Tensor<5> {
         let text = self.model.embed_text(self.tensor("text"));
         let x = self.tensor::<5>("x");
         let [_, _, f, h, w] = x.dims();
-        let conditions = Conditions { text: &text, image, camera };
+        let conditions = Conditions { texts: [&text], image, camera };
         self.model.forward(x, timestep, conditions, &self.model.rope([f, h, w], &self.device.device))
     }
 
@@ -114,7 +116,7 @@ fn what_a_network_has_no_branch_for_is_refused() {
     ] {
         assert_eq!(pair.embed_image(zeros(shape)).unwrap_err().to_string(), said);
     }
-    assert_eq!(pair.embed_image(zeros([2, 5, 20])).unwrap().dims(), [1, 10, 32]);
+    assert_eq!(pair.embed_image(zeros([2, 5, 20])).unwrap().rows().dims(), [1, 10, 32]);
     let act = ModelKind::LingBot { control_dim: 7, causal: false };
     let act = WanTransformer::new(&tiny(act, 6, 1), &device);
     let error = act.embed_camera(zeros([1, 8, 1536]), 0).unwrap_err();

@@ -2,18 +2,18 @@
 
 use burn::prelude::*;
 use wan_kernels::RopeTable;
-use wan_model::{CameraContext, Conditions, Grid, Sampler, Timestep, WanTransformer, guide};
+use wan_model::{CameraContext, Conditions, Context, Grid, Sampler, Timestep, WanTransformer, guide};
 
 use crate::{CancelToken, PipelineError};
 
 /// What steers the flow besides time, embedded by the transformer that it steers.
 pub struct Conditioning {
-    /// `[1, text_len, d]`.
-    pub context: Tensor<3>,
-    /// The negative prompt's rows and the guidance scale; `None` runs one forward pass per step.
-    pub negative: Option<(Tensor<3>, f64)>,
-    /// The pictures' tokens, `[1, n, d]`.
-    pub image: Option<Tensor<3>>,
+    /// Of the prompt.
+    pub context: Context,
+    /// Of the negative prompt, and the guidance scale; `None` runs one forward pass per step.
+    pub negative: Option<(Context, f64)>,
+    /// Of the pictures.
+    pub image: Option<Context>,
     pub camera: Option<CameraContext>,
 }
 
@@ -36,24 +36,37 @@ impl Expert {
         Self { transformer, conditioning, rope }
     }
 
-    /// The guided flow of `x`: prompt first, then negative prompt.
+    /// The guided flow of `x`: both prompts pass through the blocks together.
     fn flow(
         &self,
         x: &Tensor<5>,
         timestep: Timestep,
         cancel: &CancelToken,
     ) -> Result<Tensor<5>, PipelineError> {
-        let Conditioning { context, negative, image, camera } = &self.conditioning;
-        let forward = |text| {
-            cancel.check()?;
-            let conditions = Conditions { text, image: image.as_ref(), camera: camera.as_ref() };
-            Ok::<_, PipelineError>(self.transformer.forward(x.clone(), timestep, conditions, &self.rope))
-        };
-        let conditional = forward(context)?;
+        let Conditioning { context, negative, .. } = &self.conditioning;
         match negative {
-            Some((negative, scale)) => Ok(guide(conditional, forward(negative)?, *scale)),
-            None => Ok(conditional),
+            Some((negative, scale)) => {
+                let [conditional, unconditional] = self.flows(x, timestep, [context, negative], cancel)?;
+                Ok(guide(conditional, unconditional, *scale))
+            }
+            None => {
+                let [conditional] = self.flows(x, timestep, [context], cancel)?;
+                Ok(conditional)
+            }
         }
+    }
+
+    /// The flow of `x` with each of `texts`.
+    fn flows<const N: usize>(
+        &self,
+        x: &Tensor<5>,
+        timestep: Timestep,
+        texts: [&Context; N],
+        cancel: &CancelToken,
+    ) -> Result<[Tensor<5>; N], PipelineError> {
+        let Conditioning { image, camera, .. } = &self.conditioning;
+        let conditions = Conditions { texts, image: image.as_ref(), camera: camera.as_ref() };
+        self.transformer.forward_each(x.clone(), timestep, conditions, &self.rope, || cancel.check())
     }
 }
 

@@ -20,20 +20,34 @@ use self::{
 use super::{AttentionShape, Window};
 use crate::host::cast;
 
+/// Which keys count, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    /// Those of a query; all of them without a window.
+    pub window: Option<Window>,
+    /// How often the last one counts.
+    pub times: usize,
+}
+
+impl Keys {
+    /// Every one, once.
+    pub const ALL: Self = Self { window: None, times: 1 };
+}
+
 /// Attention of `[b, h, l, d]` views; the result is `[b, lq, h, d]`.
 pub fn attention(
     qkv: [FlexTensor; 3],
     rotation: Option<[FlexTensor; 2]>,
     shape: AttentionShape,
-    window: Option<Window>,
+    keys: Keys,
 ) -> FlexTensor {
     let tables = rotation.map(|tables| tables.map(|x| cast(x, DType::F32).to_contiguous()));
     let rotation = tables.as_ref().map(|[cos, sin]| Rotation { cos: elements(cos), sin: elements(sin) });
     match qkv[0].dtype() {
-        DType::F16 => stored::<f16>(qkv, rotation, shape, window),
-        DType::BF16 => stored::<bf16>(qkv, rotation, shape, window),
-        DType::F32 => stored::<f32>(qkv, rotation, shape, window),
-        other => cast(stored::<f32>(qkv.map(|x| cast(x, DType::F32)), rotation, shape, window), other),
+        DType::F16 => stored::<f16>(qkv, rotation, shape, keys),
+        DType::BF16 => stored::<bf16>(qkv, rotation, shape, keys),
+        DType::F32 => stored::<f32>(qkv, rotation, shape, keys),
+        other => cast(stored::<f32>(qkv.map(|x| cast(x, DType::F32)), rotation, shape, keys), other),
     }
 }
 
@@ -42,10 +56,10 @@ fn stored<E: Element + Pod>(
     qkv: [FlexTensor; 3],
     rotation: Option<Rotation<'_>>,
     shape: AttentionShape,
-    window: Option<Window>,
+    keys: Keys,
 ) -> FlexTensor {
     let [q, k, v] = qkv.map(with_dense_rows);
-    let problem = Problem { q: rows::<E>(&q), k: rows(&k), v: rows(&v), rotation, window, shape };
+    let problem = Problem { q: rows::<E>(&q), k: rows(&k), v: rows(&v), rotation, keys, shape };
     let AttentionShape { batch, heads, lq, d, .. } = shape;
     let mut out: Vec<E> = vec![E::default(); batch * lq * heads * d];
     flash(&problem, &mut out);

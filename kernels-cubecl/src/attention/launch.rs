@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use burn::{
     backend::{
-        Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, tensor::FloatTensor,
+        Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, ops::FloatTensorOps,
+        tensor::FloatTensor,
     },
-    tensor::{DType, Device},
+    tensor::{DType, Device, Shape, Slice},
 };
 use burn_cubecl::{
     CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
@@ -14,7 +15,8 @@ use burn_cubecl::{
 use cubecl::prelude::*;
 
 use super::{
-    AttentionShape, Window, cpu,
+    AttentionShape, Window,
+    cpu::{self, Keys},
     kernel::{
         FAR, Form, SizesLaunch, StridesLaunch, TILE,
         matrix::{self, PLANES, Units, matrix_attention_kernel},
@@ -54,6 +56,14 @@ pub trait Attention: Backend {
     ) -> FloatTensor<Self>;
 
     #[fusion(dtype = q, shape = AttentionShape::of(q, k).result())]
+    fn flash_padded_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        times: usize,
+    ) -> FloatTensor<Self>;
+
+    #[fusion(dtype = q, shape = AttentionShape::of(q, k).result())]
     fn flash_rope_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -71,7 +81,17 @@ impl Attention for Flex {
         window: Option<Window>,
     ) -> FloatTensor<Self> {
         let shape = AttentionShape::of(&q.shape(), &k.shape());
-        cpu::attention([q, k, v], None, shape, window)
+        cpu::attention([q, k, v], None, shape, Keys { window, ..Keys::ALL })
+    }
+
+    fn flash_padded_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        times: usize,
+    ) -> FloatTensor<Self> {
+        let shape = AttentionShape::of(&q.shape(), &k.shape());
+        cpu::attention([q, k, v], None, shape, Keys { times, ..Keys::ALL })
     }
 
     fn flash_rope_attention(
@@ -82,7 +102,7 @@ impl Attention for Flex {
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         let shape = AttentionShape::of(&q.shape(), &k.shape());
-        cpu::attention([q, k, v], Some([cos, sin]), shape, None)
+        cpu::attention([q, k, v], Some([cos, sin]), shape, Keys::ALL)
     }
 }
 
@@ -94,6 +114,20 @@ impl Attention for CubeBackend {
         window: Option<Window>,
     ) -> FloatTensor<Self> {
         launch([q, k, v], None, window)
+    }
+
+    fn flash_padded_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        times: usize,
+    ) -> FloatTensor<Self> {
+        let [k, v] = [k, v].map(|x| {
+            let [b, h, l, d] = x.shape().dims();
+            let last = Self::float_slice(x.clone(), &[Slice::full(), Slice::full(), Slice::from(l - 1..l)]);
+            Self::float_cat(vec![x, Self::float_expand(last, Shape::new([b, h, times - 1, d]))], 2)
+        });
+        launch([q, k, v], None, None)
     }
 
     fn flash_rope_attention(

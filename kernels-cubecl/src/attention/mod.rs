@@ -48,6 +48,27 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
     attend(q, k, v, None)
 }
 
+/// [`attention`] where the last key and its value stand for `times` equal ones, as the padding of a text does: the
+/// key's score is raised by `ln(times)` where our twin runs, elsewhere the two are repeated.
+///
+/// # Panics
+/// If the shapes do not fit together, or `times` is 0.
+pub fn padded_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, times: usize) -> Tensor<4> {
+    assert!(times > 0, "the last key counts at least once");
+    let shape = checked(&q, &k, &v);
+    match chosen(shape, &q) {
+        _ if times == 1 => attention(q, k, v),
+        Road::Custom => {
+            let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+            Tensor::<4>::from_dispatch(Dispatch::flash_padded_attention(q, k, v, times)).swap_dims(1, 2)
+        }
+        _ => {
+            let [k, v] = [k, v].map(|x| reference::repeat_last(x, times));
+            attention(q, k, v)
+        }
+    }
+}
+
 /// [`attention`] where each query sees the keys of `window` alone.
 pub fn window_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, window: Window) -> Tensor<4> {
     attend(q, k, v, Some(window))

@@ -14,6 +14,24 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, budget_bytes: usize) 
     window_attention(q, k, v, None, budget_bytes)
 }
 
+/// Like [`crate::padded_attention`], with the bytes one block of scores may take.
+pub fn padded_attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    times: usize,
+    budget_bytes: usize,
+) -> Tensor<4> {
+    attention(q, repeat_last(k, times), repeat_last(v, times), budget_bytes)
+}
+
+/// `[b, h, l, d]` with the last row `times` times.
+pub(super) fn repeat_last(x: Tensor<4>, times: usize) -> Tensor<4> {
+    let l = x.dims()[2];
+    let last = x.clone().narrow(2, l - 1, 1).repeat_dim(2, times);
+    Tensor::cat(vec![x.narrow(2, 0, l - 1), last], 2)
+}
+
 /// Like [`crate::rope_attention`], but of `[b, h, l, d]`, with the bytes one block of scores may take.
 pub fn rope_attention(
     q: Tensor<4>,

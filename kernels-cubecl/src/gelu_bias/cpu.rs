@@ -24,7 +24,7 @@ impl RowWork for Biased<'_> {
     #[inline(always)]
     fn apply(&self, _r: usize, row: &mut [f32]) {
         for (x, &bias) in row.iter_mut().zip(self.bias) {
-            *x = one(*x + bias);
+            *x = gelu_value(*x + bias);
         }
     }
 }
@@ -35,13 +35,14 @@ impl PieceWork for Plain {
     #[inline(always)]
     fn apply(&self, _start: usize, values: &mut [f32]) {
         for x in values {
-            *x = one(*x);
+            *x = gelu_value(*x);
         }
     }
 }
 
+/// GELU of one value.
 #[inline(always)]
-fn one(x: f32) -> f32 {
+pub(crate) fn gelu_value(x: f32) -> f32 {
     // sqrt(8 / π), and 0.044715 times that.
     x * sigmoid((x * x * 0.071_354_81 + 1.595_769) * x)
 }

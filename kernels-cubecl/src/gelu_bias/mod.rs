@@ -8,8 +8,8 @@ pub mod reference;
 use burn::{backend::Dispatch, prelude::*};
 
 use crate::{KernelError, Road, dispatch::road_for};
-use launch::Gelu;
-pub(crate) use launch::OPERATION;
+pub(crate) use cpu::gelu_value;
+pub(crate) use launch::{Gelu, OPERATION};
 
 /// `gelu(x + bias)`, in f32 inside; the dtype of `x`. In the place of `x` if nobody else holds it.
 ///

@@ -1,12 +1,6 @@
 //! The twin for burn-flex.
-//!
-//! A few rows of activations are multiplied with a row of the weight at a time, straight from its codes. For more, a
-//! thread makes f32 of some hundred columns of some rows of the weight, which then stay in its second-level cache, and
-//! multiplies all rows of activations with them, in the order that the register tile reads them.
 
-mod dots;
 mod nibbles;
-mod tiles;
 mod weight;
 
 use burn::{
@@ -19,12 +13,12 @@ use self::{
     weight::{Scales, Values, Weight},
 };
 use super::{kernel::Code, launch::Product};
-use crate::host::{Output, dense, elements, new_values, tensor};
+use crate::{
+    host::{dense, elements},
+    product::{Finish, product as host_product},
+};
 
 const _: () = assert!(cfg!(target_endian = "little"), "words of codes are read as bytes");
-
-/// Up to so many rows of activations, products with one row of the weight at a time are faster.
-const DOT_ROWS: usize = 8;
 
 /// See [`super::launch::QuantizedProduct`].
 pub(super) fn product(
@@ -53,24 +47,7 @@ pub(super) fn product(
         k,
         block: product.block,
     };
-    let values = new_values(m * n, |out| {
-        let out = Output::new(out);
-        let problem = Problem { x: elements(&x), weight, m, n, out: &out };
-        if m <= DOT_ROWS { dots::multiply(&problem) } else { tiles::multiply(&problem) }
-    });
-    tensor(values, vec![m, n], DType::F32)
-}
-
-/// One call.
-struct Problem<'a> {
-    /// `[m, k]`
-    x: &'a [f32],
-    /// `[n, k]`
-    weight: Weight<'a>,
-    m: usize,
-    n: usize,
-    /// `[m, n]`
-    out: &'a Output<'a>,
+    host_product(elements(&x), &weight, [m, n, k], Finish::default())
 }
 
 /// The bytes of contiguous words.

@@ -7,10 +7,16 @@ use super::{
     rows::Rows,
     subjects::{Call, Dims},
 };
-use crate::{RopeTable, SCORE_BUDGET_BYTES, Window, attention, reference, rope_attention, window_attention};
+use crate::{
+    RopeTable, SCORE_BUDGET_BYTES, Window, attention, padded_attention, reference, rope_attention,
+    window_attention,
+};
 
 /// Smaller than a tile on both sides, so that whole tiles are skipped between the sink and the window.
 const WINDOW: Window = Window { size: 5, sink: 2 };
+
+/// How often the last key counts where it stands for several.
+const TIMES: usize = 9;
 
 /// `[b, h, l, d]` each, the values a view as a model's are. Queries of twice the usual size make weights that differ.
 fn by_head(draw: &Draw, [b, h, lq, lk, d]: Dims) -> [Tensor<4>; 3] {
@@ -33,6 +39,17 @@ pub(super) fn plain(draw: &Draw, dims: Dims, rows: &Rows) -> Call {
     let [q, k, v] = by_head(draw, dims);
     let q = rows.take(q, 2);
     Box::new(move || reference::attention(q, k, v, SCORE_BUDGET_BYTES))
+}
+
+pub(super) fn padded_own(draw: &Draw, dims: Dims) -> Call {
+    let [q, k, v] = by_head(draw, dims);
+    Box::new(move || padded_attention(q, k, v, TIMES))
+}
+
+pub(super) fn padded_plain(draw: &Draw, dims: Dims, rows: &Rows) -> Call {
+    let [q, k, v] = by_head(draw, dims);
+    let q = rows.take(q, 2);
+    Box::new(move || reference::padded_attention(q, k, v, TIMES, SCORE_BUDGET_BYTES))
 }
 
 pub(super) fn window_own(draw: &Draw, dims: Dims) -> Call {

@@ -1,4 +1,4 @@
-//! Products of drawn activations with drawn codes.
+//! Products of drawn activations with drawn weights, in floats and in codes.
 
 use burn::prelude::*;
 
@@ -7,7 +7,7 @@ use super::{
     rows::Rows,
     subjects::{Call, Dims},
 };
-use crate::{Absmax, NestedAbsmax, dynamic_map, matmul_int8, matmul_nf4, reference};
+use crate::{Absmax, NestedAbsmax, dynamic_map, linear, matmul_int8, matmul_nf4, reference};
 
 /// Values of a row that share a scale.
 const BLOCK: usize = 64;
@@ -18,6 +18,21 @@ fn x(draw: &Draw, [m, k, ..]: Dims) -> Tensor<2> {
 
 fn four(y: Tensor<2>) -> Tensor<4> {
     y.unsqueeze()
+}
+
+/// A weight that leaves sums near one, where GELU bends, and a bias.
+fn floats(draw: &Draw, [_, k, n, ..]: Dims) -> (Tensor<2>, Option<Tensor<1>>) {
+    (draw.activation(2, (k as f32).powf(-0.5), [n, k]), Some(draw.parameter(3, [n])))
+}
+
+pub(super) fn linear_own(draw: &Draw, dims: Dims) -> Call {
+    let (x, (weight, bias)) = (x(draw, dims), floats(draw, dims));
+    Box::new(move || four(linear(x, weight, bias, true)))
+}
+
+pub(super) fn linear_plain(draw: &Draw, dims: Dims, rows: &Rows) -> Call {
+    let (x, (weight, bias)) = (rows.take(x(draw, dims), 0), floats(draw, dims));
+    Box::new(move || four(reference::linear(x, weight, bias, true)))
 }
 
 /// By row, as the models have them.

@@ -48,7 +48,7 @@ pub(super) struct Subject {
 }
 
 /// Every operation.
-pub(super) static SUBJECTS: [Subject; 18] = [
+pub(super) static SUBJECTS: [Subject; 20] = [
     // [b, h, lq, lk, d]
     Subject {
         name: "attention",
@@ -87,6 +87,17 @@ pub(super) static SUBJECTS: [Subject; 18] = [
         half: Half::Possible,
         small: &[[1, 2, 70, 100, 128], [1, 1, 140, 140, 16]],
         real: &[],
+    },
+    Subject {
+        name: "padded_attention",
+        operation: crate::attention::OPERATION,
+        own: attention::padded_own,
+        plain: attention::padded_plain,
+        rows: |[_, _, lq, ..]| lq,
+        width: |[b, h, _, _, d]| b * h * d,
+        half: Half::Common,
+        small: &[[1, 2, 37, 70, 128], [1, 1, 5, 1, 22]],
+        real: &[("1.3B", [1, 12, L, 64, 128]), ("14B", [1, 40, L, 64, 128])],
     },
     // [b, l, d]
     Subject {
@@ -227,6 +238,17 @@ pub(super) static SUBJECTS: [Subject; 18] = [
         real: &[("VAE", [96, 1, 60, 104, 1])],
     },
     // [m, k, n]
+    Subject {
+        name: "linear",
+        operation: crate::linear::OPERATION,
+        own: quant::linear_own,
+        plain: quant::linear_plain,
+        rows: |[m, ..]| m,
+        width: |[_, k, n, ..]| k.max(n),
+        half: Half::Never,
+        small: &[[37, 190, 70, 1, 1], [3, 75, 5, 1, 1]],
+        real: &[("1.3B", [L, 1_536, 1_536, 1, 1]), ("14B", [L, 5_120, 5_120, 1, 1])],
+    },
     Subject {
         name: "matmul_int8",
         operation: crate::quant::INT8,

@@ -6,8 +6,9 @@ use burn::{
     tensor::DType,
 };
 use tracing::instrument;
-use wan_kernels::{RopeTable, attention, rms_norm_rope};
+use wan_kernels::{RopeTable, attention, padded_attention, rms_norm_rope};
 
+use super::context::{Context, KeysValues};
 use crate::{
     Linear, WanConfig,
     linear::{LargeLinears, visit_all},
@@ -95,20 +96,31 @@ impl Attention {
         self.o.forward(attend(q, k, self.values(&self.v, x)))
     }
 
-    /// Attention from the video tokens `[b, l, d]` to text rows `[b, k, d]`, no mask, padding rows count; and,
-    /// apart from it, to image rows `[b, m, d]`. The two results are summed before the output projection.
+    /// Attention from the video tokens `[b, l, d]` to a text, no mask, padding rows count; and, apart from it, to an
+    /// image. The two results are summed before the output projection.
     #[instrument(name = "cross-attention", level = "trace", skip_all)]
-    pub fn to(&self, x: Tensor<3>, text: &Tensor<3>, image: Option<&Tensor<3>>) -> Tensor<3> {
+    pub(super) fn to(&self, x: Tensor<3>, text: KeysValues, image: Option<KeysValues>) -> Tensor<3> {
         let q = self.heads(&self.q, &self.norm_q, x, None);
-        let k = self.heads(&self.k, &self.norm_k, text.clone(), None);
-        let out = attend(q.clone(), k, self.values(&self.v, text.clone()));
-        self.o.forward(match self.image.as_ref().zip(image) {
-            Some((part, rows)) => {
-                let k = self.heads(&part.k, &part.norm_k, rows.clone(), None);
-                out + attend(q, k, self.values(&part.v, rows.clone()))
-            }
+        let out = attend_to(q.clone(), text);
+        self.o.forward(match image {
+            Some(image) => out + attend_to(q, image),
             None => out,
         })
+    }
+
+    /// What block `index`, whose cross-attention this is, reads of `text`.
+    pub(super) fn text(&self, index: usize, text: &Context) -> KeysValues {
+        text.keys_values(index, |rows| self.keys_values([&self.k, &self.v], &self.norm_k, rows))
+    }
+
+    /// And of `image`, if it has the branch.
+    pub(super) fn image(&self, index: usize, image: &Context) -> Option<KeysValues> {
+        let ImageAttention { k, v, norm_k } = self.image.as_ref()?;
+        Some(image.keys_values(index, |rows| self.keys_values([k, v], norm_k, rows)))
+    }
+
+    fn keys_values(&self, [k, v]: [&Linear; 2], norm: &QkNorm, rows: &Tensor<3>) -> [Tensor<4>; 2] {
+        [self.heads(k, norm, rows.clone(), None), self.values(v, rows.clone())]
     }
 
     /// Normalised queries or keys, `[b, h, l, d]` in the matmuls' dtype.
@@ -133,10 +145,18 @@ impl LargeLinears for Attention {
     }
 }
 
-/// Attention over `[b, h, l, d]` in the matmuls' dtype; `[b, l, h * d]` f32.
 #[instrument(name = "attention", level = "trace", skip_all)]
 fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-    let [b, h, l, d] = q.dims();
-    let out = attention(q, k, v).cast(DType::F32);
-    out.swap_dims(1, 2).reshape([b, l, h * d])
+    by_token(attention(q, k, v))
+}
+
+#[instrument(name = "attention", level = "trace", skip_all)]
+fn attend_to(q: Tensor<4>, KeysValues { k, v, times }: KeysValues) -> Tensor<3> {
+    by_token(padded_attention(q, k, v, times))
+}
+
+/// `[b, h, l, d]` in the matmuls' dtype to `[b, l, h * d]` f32.
+fn by_token(x: Tensor<4>) -> Tensor<3> {
+    let [b, h, l, d] = x.dims();
+    x.cast(DType::F32).swap_dims(1, 2).reshape([b, l, h * d])
 }

@@ -9,7 +9,8 @@ use wan_kernels::RopeTable;
 
 use super::{
     Attention, FeedForward,
-    camera::{CameraInjection, CameraModulation},
+    camera::{CameraContext, CameraInjection, CameraModulation},
+    context::{Context, KeysValues},
     norm::{add_gated, modulate},
 };
 use crate::{Linear, WanConfig, linear::LargeLinears, norm::AffineNorm, param::param};
@@ -22,7 +23,7 @@ use crate::{Linear, WanConfig, linear::LargeLinears, norm::AffineNorm, param::pa
 pub struct WanBlock {
     modulation: Param<Tensor<2>>,
     self_attn: Attention,
-    pub(super) camera: Option<CameraInjection>,
+    camera: Option<CameraInjection>,
     norm3: AffineNorm,
     cross_attn: Attention,
     ffn: FeedForward,
@@ -34,11 +35,18 @@ pub struct WanBlock {
 pub(super) struct Shared<'a> {
     /// `[n, 6, d]` the projected timestep: one row, or one for each latent frame.
     pub(super) time: Tensor<3>,
-    /// `[1, k, d]`.
-    pub(super) text: &'a Tensor<3>,
-    /// `[1, m, d]`.
-    pub(super) image: Option<&'a Tensor<3>>,
+    pub(super) image: Option<&'a Context>,
+    pub(super) camera: Option<&'a CameraContext>,
     pub(super) rope: &'a RopeTable,
+}
+
+/// What one block reads in a step, whatever the text.
+#[derive(Clone)]
+pub(super) struct Reading {
+    camera: Option<CameraModulation>,
+    image: Option<KeysValues>,
+    /// Shift, scale and gate of self-attention, then of the feed-forward, `[n, 1, d]` each.
+    rows: [Tensor<3>; 6],
 }
 
 impl WanBlock {
@@ -54,22 +62,39 @@ impl WanBlock {
         }
     }
 
+    /// What this block, number `index`, reads of `shared`.
+    pub(super) fn read(&self, index: usize, shared: &Shared) -> Reading {
+        let injection = shared.camera.zip(self.camera.as_ref());
+        Reading {
+            camera: injection.map(|(camera, part)| camera.modulation(index, part)),
+            image: shared.image.and_then(|image| self.cross_attn.image(index, image)),
+            rows: self.rows(shared.time.clone()),
+        }
+    }
+
+    /// What this block, number `index`, reads of `text`.
+    pub(super) fn read_text(&self, index: usize, text: &Context) -> KeysValues {
+        self.cross_attn.text(index, text)
+    }
+
     /// `[1, l, d]` to `[1, l, d]`.
     #[instrument(name = "block", level = "trace", skip_all)]
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
-        shared: &Shared,
-        camera: Option<CameraModulation>,
+        rope: &RopeTable,
+        text: KeysValues,
+        reading: Reading,
     ) -> Tensor<3> {
-        let [shift_sa, scale_sa, gate_sa, shift_ff, scale_ff, gate_ff] = self.rows(shared.time.clone());
-        let y = self.self_attn.among(modulate(x.clone(), scale_sa, shift_sa, self.eps), shared.rope);
+        let Reading { camera, image, rows: [shift_sa, scale_sa, gate_sa, shift_ff, scale_ff, gate_ff] } =
+            reading;
+        let y = self.self_attn.among(modulate(x.clone(), scale_sa, shift_sa, self.eps), rope);
         let x = add_gated(x, y, gate_sa);
         let x = match camera {
             Some(camera) => camera.apply(x),
             None => x,
         };
-        let x = x.clone() + self.cross_attn.to(self.norm3.forward(x), shared.text, shared.image);
+        let x = x.clone() + self.cross_attn.to(self.norm3.forward(x), text, image);
         let y = self.ffn.forward(modulate(x.clone(), scale_ff, shift_ff, self.eps));
         add_gated(x, y, gate_ff)
     }

@@ -4,6 +4,7 @@ use burn::{module::Module, prelude::*, tensor::DType};
 use tracing::instrument;
 use wan_kernels::{gate_residual, silu};
 
+use super::context::Kept;
 use crate::{
     Linear, ModelError, WanConfig,
     linear::{LargeLinears, visit_all},
@@ -59,17 +60,13 @@ impl CameraInjection {
         Some(Self { linear1: linear(), linear2: linear(), scale: linear(), shift: linear() })
     }
 
-    /// The embedded camera `[1, l, d]` as this block's modulation.
+    /// The embedded camera `[1, l, d]` as this block's modulation, in the matmuls' dtype.
     #[instrument(name = "camera layers", level = "trace", skip_all)]
-    pub(super) fn modulation(&self, camera: Tensor<3>) -> CameraModulation {
+    fn modulation(&self, camera: Tensor<3>) -> CameraModulation {
         let x = self.linear2.forward(silu(self.linear1.forward(camera.clone()))) + camera;
-        CameraModulation { scale: self.scale.forward(x.clone()), shift: self.shift.forward(x) }
-    }
-
-    /// [`Self::modulation`] in the matmuls' dtype.
-    pub(super) fn kept(&self, camera: Tensor<3>) -> CameraModulation {
-        let CameraModulation { scale, shift } = self.modulation(camera);
-        CameraModulation { scale: scale.cast(self.scale.dtype()), shift: shift.cast(self.shift.dtype()) }
+        let [scale, shift] =
+            [&self.scale, &self.shift].map(|part| part.forward(x.clone()).cast(part.dtype()));
+        CameraModulation { scale, shift }
     }
 }
 
@@ -105,14 +102,13 @@ impl CameraModulation {
 pub struct CameraContext {
     /// `[1, l, d]`.
     pub(super) embedded: Tensor<3>,
-    /// Of the first blocks; the others compute theirs in every pass.
-    pub(super) kept: Vec<CameraModulation>,
+    /// Of the blocks that are not among these each computes its own once in a step.
+    pub(super) kept: Kept<CameraModulation>,
 }
 
 impl CameraContext {
     /// The modulation of block `index`, whose part is `injection`.
     pub(super) fn modulation(&self, index: usize, injection: &CameraInjection) -> CameraModulation {
-        let kept = self.kept.get(index).cloned();
-        kept.unwrap_or_else(|| injection.modulation(self.embedded.clone()))
+        self.kept.of(index, || injection.modulation(self.embedded.clone()))
     }
 }

@@ -1,8 +1,6 @@
 //! What steers a forward pass besides the latents.
 
-use burn::prelude::*;
-
-use super::CameraContext;
+use super::{CameraContext, Context};
 
 /// How noisy the tokens are, 0 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,20 +27,20 @@ impl Timestep {
     }
 }
 
-/// The same for every step of a run, the text apart, which guidance changes.
+/// The same for every step of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Conditions<'a> {
-    /// Of [`super::WanTransformer::embed_text`].
-    pub text: &'a Tensor<3>,
+pub struct Conditions<'a, const N: usize = 1> {
+    /// Of [`super::WanTransformer::embed_text`], one for each result; guidance has two.
+    pub texts: [&'a Context; N],
     /// Of [`super::WanTransformer::embed_image`]; without it the image branch is left out.
-    pub image: Option<&'a Tensor<3>>,
+    pub image: Option<&'a Context>,
     /// Of [`super::WanTransformer::embed_camera`]; without it the camera branch is left out, which is not the same as
     /// a camera at rest.
     pub camera: Option<&'a CameraContext>,
 }
 
-impl<'a> From<&'a Tensor<3>> for Conditions<'a> {
-    fn from(text: &'a Tensor<3>) -> Self {
-        Self { text, image: None, camera: None }
+impl<'a> From<&'a Context> for Conditions<'a> {
+    fn from(text: &'a Context) -> Self {
+        Self { texts: [text], image: None, camera: None }
     }
 }

@@ -5,7 +5,7 @@ use burn::{
     prelude::*,
 };
 use tracing::instrument;
-use wan_kernels::silu;
+use wan_kernels::{linear, silu};
 
 use crate::{Linear, WanConfig, param::param, patches::patches};
 
@@ -31,8 +31,7 @@ impl PatchEmbed {
         let weight = self.weight.val();
         let [d, c, pt, ph, pw] = weight.dims();
         let patches = patches(x, [pt, ph, pw]).squeeze_dim::<2>(0);
-        let tokens = patches.matmul(weight.reshape([d, c * pt * ph * pw]).transpose());
-        tokens.unsqueeze::<3>() + self.bias.val().reshape([1, 1, d])
+        linear(patches, weight.reshape([d, c * pt * ph * pw]), Some(self.bias.val()), false).unsqueeze()
     }
 }
 

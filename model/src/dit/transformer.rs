@@ -1,14 +1,14 @@
 //! The whole transformer: embed, blocks, head.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, convert::Infallible};
 
 use burn::{module::Module, prelude::*};
 use tracing::instrument;
 use wan_kernels::{RopeTable, silu};
 
 use super::{
-    CameraContext, CameraEmbed, Conditions, Head, ImageEmbed, PatchEmbed, TextEmbed, TimeEmbed, Timestep,
-    WanBlock, block::Shared,
+    CameraContext, CameraEmbed, Conditions, Context, Head, ImageEmbed, PatchEmbed, TextEmbed, TimeEmbed,
+    Timestep, WanBlock, block::Shared, context::Kept,
 };
 use crate::{Linear, ModelError, WanConfig, linear::LargeLinears, sinusoid};
 
@@ -58,32 +58,37 @@ impl WanTransformer {
         &self.config
     }
 
-    /// The text rows as the blocks take them; the same for every step of a run.
+    /// A text as the blocks take it; the same for every step of a run.
     ///
     /// # Shapes
-    /// - `text`: `[1, n, text_dim]` f32, `n <= text_len` rows without padding
-    /// - result: `[1, text_len, d]`: padding rows are zeros before the MLP and are attended to like all others
-    pub fn embed_text(&self, text: Tensor<3>) -> Tensor<3> {
+    /// - `text`: `[1, n, text_dim]` f32, `n <= text_len` rows without padding: what is missing are rows of zeros, which
+    ///   are embedded and attended to like all others
+    pub fn embed_text(&self, text: Tensor<3>) -> Context {
         let [_, rows, width] = text.dims();
-        let padding = Tensor::zeros([1, self.config.text_len - rows, width], &text.device());
-        self.text_embedding.forward(Tensor::cat(vec![text, padding], 1))
+        let padding = self.config.text_len - rows;
+        let text = match padding {
+            0 => text,
+            _ => Tensor::cat(vec![text.clone(), Tensor::zeros([1, 1, width], &text.device())], 1),
+        };
+        Context::new(self.text_embedding.forward(text), padding.max(1), self.config.layers)
     }
 
     /// The CLIP states of one or two pictures as the blocks take them; the same for every step of a run.
     ///
     /// # Shapes
     /// - `states`: `[pictures, tokens, image_dim]` f32
-    /// - result: `[1, pictures * tokens, d]`
+    /// - its rows: `[1, pictures * tokens, d]`
     ///
     /// # Errors
     /// [`ModelError::NoImageBranch`] and [`ModelError::ImageStates`].
-    pub fn embed_image(&self, states: Tensor<3>) -> Result<Tensor<3>, ModelError> {
-        self.image_embedding.as_ref().ok_or(ModelError::NoImageBranch)?.forward(states)
+    pub fn embed_image(&self, states: Tensor<3>) -> Result<Context, ModelError> {
+        let rows = self.image_embedding.as_ref().ok_or(ModelError::NoImageBranch)?.forward(states)?;
+        Ok(Context::new(rows, 1, self.config.layers))
     }
 
     /// A camera path as the blocks take it; the same for every step of a run. The modulations of the first
-    /// `blocks_kept` blocks are computed now and held, `2 * l * d` values of the matmuls' dtype each; the other blocks
-    /// compute theirs in every pass.
+    /// `blocks_kept` blocks are kept from the first pass on, `2 * l * d` values of the matmuls' dtype each; the other
+    /// blocks compute theirs in every pass, once for all texts.
     ///
     /// # Shapes
     /// - `control`: `[1, l, control values]` f32, of [`crate::camera::control_tokens`]
@@ -92,12 +97,7 @@ impl WanTransformer {
     /// [`ModelError::NoCameraBranch`] and [`ModelError::ControlWidth`].
     pub fn embed_camera(&self, control: Tensor<3>, blocks_kept: usize) -> Result<CameraContext, ModelError> {
         let embedded = self.camera.as_ref().ok_or(ModelError::NoCameraBranch)?.forward(control)?;
-        let kept = (0..blocks_kept).map_while(|index| self.block(index)).filter_map(|block| {
-            let injection = block.camera.as_ref()?;
-            Some(injection.kept(embedded.clone()))
-        });
-        let kept = kept.collect();
-        Ok(CameraContext { embedded, kept })
+        Ok(CameraContext { embedded, kept: Kept::of_first(blocks_kept.min(self.config.layers)) })
     }
 
     /// The rotary table for latents of `[frames, rows, columns]`; the same for every step of a run.
@@ -120,33 +120,65 @@ impl WanTransformer {
         conditions: impl Into<Conditions<'a>>,
         rope: &RopeTable,
     ) -> Tensor<5> {
+        let Ok([y]) = self.forward_each(x, timestep, conditions.into(), rope, || Ok::<_, Infallible>(()));
+        y
+    }
+
+    /// [`Self::forward`] with each of several texts, block by block in turn: what does not depend on the text is
+    /// computed once, and blocks that are streamed come once. `go_on` is asked before each.
+    ///
+    /// # Errors
+    /// That of `go_on`.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_each<const N: usize, E>(
+        &self,
+        x: Tensor<5>,
+        timestep: impl Into<Timestep>,
+        conditions: Conditions<'_, N>,
+        rope: &RopeTable,
+        go_on: impl FnMut() -> Result<(), E>,
+    ) -> Result<[Tensor<5>; N], E> {
         let [_, _, frames, rows, columns] = x.dims();
-        let Conditions { text, image, camera } = conditions.into();
+        let Conditions { texts, image, camera } = conditions;
         let time = self.embed_time(timestep.into(), &x.device());
         let projected = self.time_projection.forward(silu(time.clone()));
         let projected = projected.reshape([-1, 6, self.config.dim as i32]);
         let [time, projected] = [time, projected].map(|rows| by_frame(rows, frames / self.config.patch[0]));
-        let shared = Shared { time: projected, text, image, rope };
-        let tokens = self.pass_blocks(self.patch_embedding.forward(x), &shared, camera);
-        self.unpatchify(self.head.forward(tokens, time), [frames, rows, columns])
+        let shared = Shared { time: projected, image, camera, rope };
+        let tokens = self.patch_embedding.forward(x);
+        let tokens = self.pass_blocks(vec![tokens; N], &texts, &shared, go_on)?;
+        let head = |tokens| self.unpatchify(self.head.forward(tokens, time.clone()), [frames, rows, columns]);
+        let results: Vec<_> = tokens.into_iter().map(head).collect();
+        Ok(results.try_into().expect("a result for each text"))
     }
 
-    /// `[1, l, d]` through all blocks. Of streamed ones the next is on its way while the device computes one, which is
-    /// gone before the one after that sets out.
-    fn pass_blocks(&self, x: Tensor<3>, shared: &Shared, camera: Option<&CameraContext>) -> Tensor<3> {
-        let (mut x, mut next) = (x, self.block(0));
+    /// `[1, l, d]` through all blocks, with each text. Of streamed blocks the next is on its way while the device
+    /// computes one, which is gone before the one after that sets out.
+    fn pass_blocks<E>(
+        &self,
+        mut xs: Vec<Tensor<3>>,
+        texts: &[&Context],
+        shared: &Shared,
+        mut go_on: impl FnMut() -> Result<(), E>,
+    ) -> Result<Vec<Tensor<3>>, E> {
+        let mut next = self.block(0);
         for index in 0..self.blocks.len() {
             let Some(block) = next else { break };
-            let injection = block.camera.as_ref();
-            let camera = camera.zip(injection).map(|(camera, part)| camera.modulation(index, part));
-            x = block.forward(x, shared, camera);
+            let reading = block.read(index, shared);
+            let with_text = |(x, text): (_, &&Context)| {
+                go_on()?;
+                Ok(block.forward(x, shared.rope, block.read_text(index, text), reading.clone()))
+            };
+            xs = xs.into_iter().zip(texts).map(with_text).collect::<Result<_, E>>()?;
             next = self.block(index + 1);
             if let Some(device) = &self.streamed_to {
                 // A device that failed says so where the result is read.
                 let _ = device.sync();
             }
         }
-        x
+        Ok(xs)
     }
 
     /// Block `index` where it is computed.

@@ -12,11 +12,12 @@ use pulp::Simd;
 use rayon::prelude::*;
 
 use super::{
+    Keys,
     pack::{Layout, Rotation, Rows, load_row, pack},
     simd::Softmax,
 };
 use crate::{
-    attention::{AttentionShape, Window},
+    attention::AttentionShape,
     tile::{Buffer, TileShape, TileWork, accumulate, on_tiles},
 };
 
@@ -38,7 +39,7 @@ pub struct Problem<'a, E> {
     pub v: Rows<'a, E>,
     /// Rotates rows of `q` and `k` by their position.
     pub rotation: Option<Rotation<'a>>,
-    pub window: Option<Window>,
+    pub keys: Keys,
     pub shape: AttentionShape,
 }
 
@@ -152,7 +153,7 @@ impl<'a, E: Element, const MR: usize> Tile<'a, E, MR> {
     #[inline(always)]
     fn attend<S: Simd, const NV: usize>(&mut self, simd: S, keys: Range<usize>, block: &[f32]) {
         let shape = self.problem.shape;
-        if self.problem.window.is_some_and(|w| !w.reaches(&self.rows, &keys, shape.lq, shape.lk)) {
+        if self.problem.keys.window.is_some_and(|w| !w.reaches(&self.rows, &keys, shape.lq, shape.lk)) {
             return;
         }
         let (packed_keys, values) = block.split_at(self.layout.key_len());
@@ -187,11 +188,14 @@ impl<'a, E: Element, const MR: usize> Tile<'a, E, MR> {
         }
     }
 
-    /// Hides the padding of the last panel, and the keys outside each row's window.
+    /// Hides the padding of the last panel, and the keys outside each row's window; raises the last key's scores by
+    /// how often it counts.
     #[inline(always)]
     fn hide(&mut self, group: usize, keys: &Range<usize>) {
-        let width = keys.len().next_multiple_of(self.layout.panel);
-        if width == keys.len() && self.problem.window.is_none() {
+        let (width, Keys { window, times }) =
+            (keys.len().next_multiple_of(self.layout.panel), self.problem.keys);
+        let raised = times > 1 && keys.end == self.problem.shape.lk;
+        if width == keys.len() && window.is_none() && !raised {
             return;
         }
         let first = self.rows.start + group * MR;
@@ -199,7 +203,10 @@ impl<'a, E: Element, const MR: usize> Tile<'a, E, MR> {
             (first..first + MR).zip(self.scores.as_mut_slice().chunks_exact_mut(self.layout.block))
         {
             scores[keys.len()..width].fill(f32::MIN);
-            if let Some(window) = self.problem.window {
+            if raised {
+                scores[keys.len() - 1] += (times as f32).log2();
+            }
+            if let Some(window) = window {
                 let (lq, lk) = (self.problem.shape.lq, self.problem.shape.lk);
                 let hidden = keys.clone().zip(scores).filter(|(key, _)| !window.sees(row, *key, lq, lk));
                 hidden.for_each(|(_, score)| *score = f32::MIN);

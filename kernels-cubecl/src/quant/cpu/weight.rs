@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::f16;
 
 use super::nibbles::Book;
-use crate::quant::nested::NESTED_BLOCK;
+use crate::{product, quant::nested::NESTED_BLOCK};
 
 /// Float values as they are stored.
 #[derive(Clone, Copy)]
@@ -53,10 +53,14 @@ pub struct Weight<'a> {
     pub block: usize,
 }
 
-impl Weight<'_> {
-    /// Writes columns `columns` of row `row`; they start and end at multiples of 8.
+impl product::Weight for Weight<'_> {
     #[inline(always)]
-    pub fn dequantize(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+    fn lying(&self, _row: usize, _columns: Range<usize>) -> Option<&[f32]> {
+        None
+    }
+
+    #[inline(always)]
+    fn write(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
         let per_byte = if self.book.is_some() { 2 } else { 1 };
         let bytes = &self.bytes[row * self.k / per_byte..][..self.k / per_byte];
         let (mut start, mut number) = (columns.start, columns.start / self.block);

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::Problem;
+use super::{Problem, Weight};
 use crate::{
     host::on_all_threads,
     tile::{Buffer, TileWork, on_tiles},
@@ -28,12 +28,12 @@ const TOGETHER: usize = 4;
 const STEP: usize = 16 * 4;
 
 /// Writes all of the result.
-pub fn multiply(problem: &Problem<'_>) {
-    let k = problem.weight.k.next_multiple_of(STEP);
+pub fn multiply(problem: &Problem<'_, impl Weight>) {
+    let k = problem.k.next_multiple_of(STEP);
     let together = if problem.m == 1 { 1 } else { TOGETHER };
     // Filled up with zeros, to whole steps and whole groups of rows.
     let mut x = Buffer::zeros(problem.m.next_multiple_of(together) * k);
-    for (to, row) in x.as_mut_slice().chunks_exact_mut(k).zip(problem.x.chunks_exact(problem.weight.k)) {
+    for (to, row) in x.as_mut_slice().chunks_exact_mut(k).zip(problem.x.chunks_exact(problem.k.max(1))) {
         to[..row.len()].copy_from_slice(row);
     }
     on_all_threads(
@@ -47,27 +47,28 @@ pub fn multiply(problem: &Problem<'_>) {
 }
 
 /// Some columns of the result.
-struct Task<'a> {
-    problem: &'a Problem<'a>,
+struct Task<'a, W> {
+    problem: &'a Problem<'a, W>,
     x: &'a [f32],
     /// Of some columns of one row.
     weight: &'a mut [f32],
     outputs: Range<usize>,
 }
 
-impl TileWork for Task<'_> {
+impl<W: Weight> TileWork for Task<'_, W> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, const MR: usize, const NV: usize>(mut self, simd: S) {
         for output in self.outputs.clone() {
             let mut sums = [0.0; super::DOT_ROWS];
-            for start in (0..self.problem.weight.k).step_by(COLUMNS) {
-                let columns = start..(start + COLUMNS).min(self.problem.weight.k);
-                let len = self.dequantize(output, columns);
+            for start in (0..self.problem.k).step_by(COLUMNS) {
+                let columns = start..(start + COLUMNS).min(self.problem.k);
+                let len = self.write(output, columns);
                 self.add(simd, start, len, &mut sums);
             }
-            for (row, sum) in sums[..self.problem.m].iter().enumerate() {
+            for (row, sum) in sums[..self.problem.m].iter_mut().enumerate() {
+                self.problem.finish.apply(output..output + 1, std::slice::from_mut(sum));
                 // SAFETY: the columns of a task are its own.
                 unsafe { self.problem.out.write(row * self.problem.n + output, &[*sum]) };
             }
@@ -75,12 +76,12 @@ impl TileWork for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl<W: Weight> Task<'_, W> {
     /// Columns `columns` of row `output` of the weight, and zeros up to a whole step; how many these are.
     #[inline(always)]
-    fn dequantize(&mut self, output: usize, columns: Range<usize>) -> usize {
+    fn write(&mut self, output: usize, columns: Range<usize>) -> usize {
         let (values, rest) = self.weight.split_at_mut(columns.len());
-        self.problem.weight.dequantize(output, columns, values);
+        self.problem.weight.write(output, columns, values);
         let len = values.len().next_multiple_of(STEP);
         rest[..len - values.len()].fill(0.0);
         len
@@ -89,7 +90,7 @@ impl Task<'_> {
     /// Adds the products of the `len` columns from `start` on.
     #[inline(always)]
     fn add<S: Simd>(&self, simd: S, start: usize, len: usize, sums: &mut [f32]) {
-        let k = self.problem.weight.k.next_multiple_of(STEP);
+        let k = self.problem.k.next_multiple_of(STEP);
         let weight = S::as_simd_f32s(&self.weight[..len]).0;
         let row = |row: usize| S::as_simd_f32s(&self.x[row * k + start..][..len]).0;
         if self.problem.m == 1 {
