@@ -27,9 +27,11 @@ pub fn padded_attention(
 
 /// `[b, h, l, d]` with the last row `times` times.
 pub(super) fn repeat_last(x: Tensor<4>, times: usize) -> Tensor<4> {
-    let l = x.dims()[2];
-    let last = x.clone().narrow(2, l - 1, 1).repeat_dim(2, times);
-    Tensor::cat(vec![x.narrow(2, 0, l - 1), last], 2)
+    if times == 1 {
+        return x;
+    }
+    let last = x.clone().narrow(2, x.dims()[2] - 1, 1).repeat_dim(2, times - 1);
+    Tensor::cat(vec![x, last], 2)
 }
 
 /// Like [`crate::rope_attention`], but of `[b, h, l, d]`, with the bytes one block of scores may take.
