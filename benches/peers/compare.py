@@ -39,6 +39,7 @@ def options():
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("peers-data"), help="for checkpoint and inputs")
     parser.add_argument("--what", default="forward,decode,encode,text,start")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warm", type=int, default=1, help="runs before those that count")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=pathlib.Path, help="one JSON object a line is appended there")
     parser.add_argument("--prepare", action="store_true", help="write the checkpoint and stop")
@@ -174,9 +175,9 @@ def compare(args, what):
     theirs = [sys.executable, __file__, "--wan", args.wan, "--work", args.work, "--worker", what,
               "--threads", str(args.threads)]
     programs = {"ours": Turns(list(map(str, ours)), args.threads), "theirs": Turns(list(map(str, theirs)), args.threads)}
-    for round_ in range(args.rounds + 1):
+    for round_ in range(args.warm + args.rounds):
         for program in programs.values():
-            program.run(counts=round_ > 0)
+            program.run(counts=round_ >= args.warm)
     for program in programs.values():
         program.end()
     keys = ("seconds", "processor_seconds", "peak_memory_bytes", "anonymous_memory_bytes")
@@ -188,7 +189,7 @@ def compare(args, what):
 def start(args):
     """Seconds of `wan generate` before its only step, of the step, and after it, from the page cache."""
     rounds = []
-    for round_ in range(args.rounds + 1):
+    for round_ in range(args.warm + args.rounds):
         command = [args.wan / "wan", "generate", "--model", args.work / "model", "--prompt", "a red fox", "--size",
                    "256x256", "--frames", "5", "--steps", "1", "--guidance", "1", "--json", "-o", args.work / "out.mp4"]
         command += [] if cuda() else ["--device", "cpu"]
@@ -198,7 +199,7 @@ def start(args):
         step = report["step_seconds"][0]
         after = report["seconds"]["decode"] + report["seconds"]["encode"]
         cost = {"step": step, "before": wall - step - after, "peak_memory_bytes": report["peak_memory_bytes"]}
-        rounds += [cost] if round_ else []
+        rounds += [cost] if round_ >= args.warm else []
     return {"what": "start", "rounds": args.rounds, "ours": {key: of(rounds, key) for key in rounds[0]}}
 
 
