@@ -50,7 +50,13 @@ fn no_reader_panics_hangs_or_fills_the_memory() {
     let only = std::env::var("WAN_FUZZ_ONLY").ok();
     let start = Instant::now();
     thread::spawn(move || watch(start));
-    std::panic::set_hook(Box::new(|_| {}));
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // What a reader says in a panic is in the fault's own line.
+        if BEGAN.load(Ordering::Relaxed) == 0 {
+            hook(info);
+        }
+    }));
     let chosen = READERS.iter().filter(|reader| only.as_ref().is_none_or(|name| name == reader.name));
     let mut faults = Vec::new();
     for reader in chosen {

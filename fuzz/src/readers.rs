@@ -393,7 +393,8 @@ fn weights(from: &Path, folder: &Path) {
 
 fn camera_beside(_: &Path, folder: &Path) {
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (64, 4), }\n";
-    write(&folder.join("intrinsics.npy"), &wrap::array(header.as_bytes()));
+    let lens = [503.0, 503.0, 416.0, 240.0].into_iter().cycle().take(256);
+    write(&folder.join("intrinsics.npy"), &wrap::floats(header.as_bytes(), lens));
 }
 
 fn said<T, E: std::fmt::Display>(result: Result<T, E>) -> String {
@@ -507,7 +508,11 @@ const INDEX: &str =
     r#"{"metadata":{"total_size":2048},"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#;
 const ARRAY: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (16, 4, 4), }          \n";
 const CAMERAS: &str = r#"{"poses":[[[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]],
-[[1,0,0,0.5],[0,1,0,0],[0,0,1,1e-1],[0,0,0,1]]],"intrinsics":[[503,503,416,240]],"actions":[[0,1,0,0],[1,0,0,1]]}"#;
+[[1,0,0,0.5],[0,1,0,0],[0,0,1,1e-1],[0,0,0,1]],
+[[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]],
+[[1,0,0,0.5],[0,1,0,0],[0,0,1,1e-1],[0,0,0,1]],
+[[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]],
+"intrinsics":[[503,503,416,240]],"actions":[[0,1,0,0],[1,0,0,1],[0,0,0,0],[0,0,1,0],[1,1,1,1]]}"#;
 const PACKAGE: &str = r#"{"version":1,"layout":"diffusers","quant":"int8","files":[
 {"path":"vae/a.json","bytes":2,"crc32":2745614147,"errors":{"k":0.01}},{"path":"b.json","bytes":2,"crc32":223132457}]}"#;
 

@@ -16,10 +16,18 @@ pub fn header(header: &[u8]) -> Vec<u8> {
     [&length, header, &[0; 1024]].concat()
 }
 
-/// A `.npy` file with this header and a kilobyte of data.
+/// A `.npy` file with this header and sixteen poses at rest, a kilobyte.
 pub fn array(header: &[u8]) -> Vec<u8> {
+    let pose = (0..16).map(|at| if at % 5 == 0 { 1f32 } else { 0.0 });
+    floats(header, pose.cycle().take(256))
+}
+
+/// A `.npy` file with this header and these values.
+pub fn floats(header: &[u8], values: impl Iterator<Item = f32>) -> Vec<u8> {
     let length = (header.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\x00", length.as_slice(), header, &[0; 1024]].concat()
+    let mut file = [b"\x93NUMPY\x01\x00", length.as_slice(), header].concat();
+    file.extend(values.flat_map(f32::to_le_bytes));
+    file
 }
 
 /// What torch writes around this pickle: two storages of 64 bytes.

@@ -48,7 +48,9 @@ pub fn local(model: ModelPath, progress: &mut Progress, cancel: &CancelToken) ->
     let mut pace = Pace::default();
     let folder = fetch(&id, cancel, &mut |event| pace.show(event, progress));
     progress.clear();
-    Ok(ModelPath::Folder(folder?))
+    let folder = folder?;
+    // A run that is gone on from elsewhere finds it there.
+    Ok(ModelPath::Folder(std::path::absolute(&folder).unwrap_or(folder)))
 }
 
 /// How fast the work goes.
