@@ -2,19 +2,23 @@
 
 mod bench;
 mod camera;
+mod config;
 mod convert;
+mod pull;
 mod resume;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 pub use bench::{
     BenchArgs, Benchmark, Common, KernelArgs, LoadArgs, NetworkArgs, PassArgs, ProfileArgs, QuantArgs,
     RunArgs, StepArgs, StoredDtype, VaeArgs,
 };
 pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
+pub use config::{CompletionsArgs, ConfigArgs, ManArgs};
 pub use convert::ConvertArgs;
+pub use pull::PullArgs;
 pub use resume::{
     HealthChoice, ResumeArgs, RunsArgs, RunsCommand, RunsPruneArgs, RunsRmArgs, TrustArgs, absolute,
 };
@@ -28,6 +32,9 @@ pub struct Cli {
     /// Print results and errors only
     #[arg(long, short, global = true, display_order = 1000)]
     pub quiet: bool,
+    /// Say more about the work; twice for all of it
+    #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "quiet", display_order = 1001)]
+    pub verbose: u8,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -44,6 +51,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a checkpoint again, its large layers in fewer bits
     Convert(ConvertArgs),
+    /// Download a model from the Hugging Face hub
+    Pull(PullArgs),
     /// Make camera paths and look at them
     Camera(CameraArgs),
     /// List the devices of this machine
@@ -54,6 +63,12 @@ pub enum Command {
     Bench(BenchArgs),
     /// Take one forward pass apart: where its time goes
     Profile(ProfileArgs),
+    /// Show the defaults of generate's settings, and where they come from
+    Config(Box<ConfigArgs>),
+    /// Print a shell's completions
+    Completions(CompletionsArgs),
+    /// Write manual pages
+    Man(ManArgs),
 }
 
 const GENERATE_EXAMPLE: &str = "\

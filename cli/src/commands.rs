@@ -2,12 +2,14 @@
 
 mod bench;
 mod camera;
+mod config;
 mod convert;
 mod devices;
 mod doctor;
 pub mod generate;
 mod inspect;
 mod profile;
+pub mod pull;
 mod resume;
 mod runs;
 
@@ -26,11 +28,15 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
         Command::Runs(args) => runs::run(&args),
         Command::Inspect(args) => inspect::run(&args, cli.quiet, leave),
         Command::Convert(args) => convert::run(&args, cli.quiet, leave),
+        Command::Pull(args) => pull::run(&args, cli.quiet, leave),
         Command::Camera(args) => camera::run(&args, cli.quiet),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),
         Command::Bench(args) => bench::run(&args, cli.quiet, leave),
         Command::Profile(args) => profile::run(&args, cli.quiet, leave),
+        Command::Config(args) => config::run(&args, cli.quiet),
+        Command::Completions(args) => config::completions(&args),
+        Command::Man(args) => config::man(&args),
     }
 }
 

@@ -2,12 +2,13 @@
 
 pub mod camera;
 pub mod convert;
-mod dump;
+pub(crate) mod dump;
+pub mod hub;
 mod inspect;
 mod keep;
 pub mod kernels;
 mod model;
-mod picture;
+pub(crate) mod picture;
 mod request;
 pub mod runs;
 mod settle;

@@ -2,11 +2,13 @@
 
 pub mod args;
 pub mod commands;
+mod config;
 pub mod crash;
 pub mod devices;
 mod drawing;
 pub mod engine;
 mod failure;
+pub mod foreign;
 pub mod interrupt;
 mod kernel_counts;
 pub mod media;
@@ -36,7 +38,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, leave: fn()) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    log_to_stderr();
+    log_to_stderr(cli.verbose);
     crash::quiet_panics();
     match crash::guard(|| commands::run(cli, leave)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,11 +63,25 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Library logs at the level that `WAN_LOG` asks for (`error` unless set).
-fn log_to_stderr() {
-    let filter = std::env::var("WAN_LOG").unwrap_or_else(|_| "error".to_owned());
+/// Logs as `WAN_LOG` or `RUST_LOG` asks for, else by how often `-v` was given.
+fn log_to_stderr(verbose: u8) {
+    let asked = |name| std::env::var(name).ok().filter(|filter| !filter.is_empty());
+    let filter = asked("WAN_LOG").or_else(|| asked("RUST_LOG")).unwrap_or_else(|| default_filter(verbose));
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let text = fmt::layer().with_writer(io::stderr).with_ansi(colour).with_filter(EnvFilter::new(filter));
     // A second subscriber in one process (tests) is refused, and the first one stays.
     let _ = tracing_subscriber::registry().with(text).with(kernel_counts::layer()).try_init();
+}
+
+/// Errors of all; more of our own crates, and of the others only what an adapter's driver might explain.
+fn default_filter(verbose: u8) -> String {
+    let (others, ours) = match verbose {
+        0 => return "error".to_owned(),
+        1 => ("error", "info"),
+        2 => ("warn", "debug"),
+        _ => ("info", "trace"),
+    };
+    let crates = ["wan_cli", "wan_pipeline", "wan_import", "wan_model", "wan_kernels"];
+    let ours = crates.map(|name| format!("{name}={ours}")).join(",");
+    format!("{others},{ours}")
 }

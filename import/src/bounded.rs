@@ -1,6 +1,10 @@
 //! Files of which no more is read than they should have.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use crate::ImportError;
 
@@ -8,6 +12,14 @@ use crate::ImportError;
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, ImportError> {
     let io = |source| ImportError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// Opens a regular file. Others are refused before they are opened: a pipe would be waited for.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path)
 }

@@ -90,8 +90,7 @@ fn read_folder(folder: &Path) -> Result<CameraPath, ImportError> {
 }
 
 fn read_json(path: &Path) -> Result<CameraPath, ImportError> {
-    let value = json::read(path, MAX_JSON)?;
-    let cameras = Cameras::deserialize(&value).map_err(|e| ImportError::config(path, e.to_string()))?;
+    let cameras: Cameras = json::read_as(path, MAX_JSON)?;
     checked(path, &cameras.poses, &cameras.intrinsics, cameras.actions)
 }
 

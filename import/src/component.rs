@@ -70,6 +70,7 @@ impl Component {
         let weights = weights.ok_or_else(no_weights)?;
         let source: Arc<dyn TensorSource> = Arc::new(source::open(&weights)?);
         let fingerprint = Fingerprint::of(&*source)?;
+        tracing::info!("{}: {}", weights.display(), fingerprint.kind);
         let paired = locate::config_beside(&weights)
             .or_else(|| Some(path.join("config.json")).filter(|path| path.is_file()));
         let config = match paired {

@@ -137,6 +137,15 @@ impl ImportError {
             }
             Self::NoCamera { .. } => "`wan camera make -o DIR` makes a camera path".into(),
             Self::Camera { source, .. } => return source.hint(),
+            Self::Unrecognised { .. } | Self::WrongComponent { .. } => {
+                "`wan inspect FILE` says what a file is".into()
+            }
+            Self::Config { .. } => "mend the file, or download it again".into(),
+            Self::MissingTensors { .. } | Self::UnusedTensors { .. } | Self::Shape { .. } => {
+                "the file may be cut, or of another model than its configuration: download both again".into()
+            }
+            Self::TokenId { .. } => "take tokenizer and text encoder from the same model".into(),
+            Self::Io { source, .. } | Self::Write { source, .. } => return io_hint(source),
             _ => return None,
         };
         Some(hint)
@@ -151,7 +160,16 @@ impl ImportError {
     }
 }
 
-fn is_full(error: &std::io::Error) -> bool {
+fn io_hint(error: &std::io::Error) -> Option<String> {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    match error.kind() {
+        NotFound => Some("check the path".into()),
+        PermissionDenied => Some("check who may read and write there".into()),
+        _ => None,
+    }
+}
+
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

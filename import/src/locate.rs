@@ -12,13 +12,27 @@ const WEIGHTS: [&str; 4] = [
 
 /// The weights of a component folder: under a usual name, else the only index or safetensors file in it.
 pub(crate) fn weights(folder: &Path) -> Option<PathBuf> {
-    let named = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    named.or_else(|| only(folder, "", ".safetensors.index.json")).or_else(|| only(folder, "", ".safetensors"))
+    let names = file_names(folder);
+    weights_among(names.iter().map(String::as_str)).map(|name| folder.join(name))
+}
+
+/// [`weights`] of a folder with files of these names.
+pub(crate) fn weights_among<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let named = WEIGHTS.iter().find_map(|usual| names.clone().find(|name| name == usual));
+    named
+        .or_else(|| only_among(names.clone(), "", ".safetensors.index.json"))
+        .or_else(|| only_among(names, "", ".safetensors"))
+}
+
+/// [`official_dit`] of a folder with files of these names.
+pub(crate) fn official_dit_among<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    WEIGHTS[..2].iter().find_map(|usual| names.clone().find(|name| name == usual))
 }
 
 /// The weights of the transformer at the root of the authors' folder.
 pub(crate) fn official_dit(root: &Path) -> Option<PathBuf> {
-    WEIGHTS[..2].iter().map(|name| root.join(name)).find(|path| path.is_file())
+    let names = file_names(root);
+    official_dit_among(names.iter().map(String::as_str)).map(|name| root.join(name))
 }
 
 /// The text encoder at the root of the authors' folder, whatever precision its name says.
@@ -53,10 +67,23 @@ pub(crate) fn config_beside(weights: &Path) -> Option<PathBuf> {
 
 /// The one file of a folder with this start and end of its name; `None` if there are several.
 fn only(folder: &Path, start: &str, end: &str) -> Option<PathBuf> {
-    let fits = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with(start) && name.ends_with(end)) && path.is_file()
-    };
-    let mut found = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(fits);
+    let names = file_names(folder);
+    only_among(names.iter().map(String::as_str), start, end).map(|name| folder.join(name))
+}
+
+/// The one name with this start and end; `None` if there are several.
+pub(crate) fn only_among<'a>(
+    names: impl Iterator<Item = &'a str>,
+    start: &str,
+    end: &str,
+) -> Option<&'a str> {
+    let mut found = names.filter(|name| name.starts_with(start) && name.ends_with(end));
     found.next().filter(|_| found.next().is_none())
+}
+
+/// Names of the files directly in a folder; none if it cannot be read.
+fn file_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.path().is_file());
+    files.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }

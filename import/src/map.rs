@@ -1,7 +1,6 @@
 //! Files as memory: mapped read-only, shared by the tensors that borrow them.
 
 use std::{
-    fs::File,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,7 +8,7 @@ use std::{
 
 use memmap2::Mmap;
 
-use crate::ImportError;
+use crate::{ImportError, bounded};
 
 /// Bytes of one request to read ahead: Linux reads no more than a device's own measure for each, often this.
 #[cfg(unix)]
@@ -25,10 +24,7 @@ pub(crate) struct MappedFile {
 impl MappedFile {
     pub(crate) fn open(path: &Path) -> Result<Self, ImportError> {
         let io = |source| ImportError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
-        }
+        let file = bounded::open(path).map_err(io)?;
         // SAFETY: the map is read-only. As with every mapped file, another process that shortens it meanwhile
         // would make reads fault; checkpoints are not written to while they are in use.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;

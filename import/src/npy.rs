@@ -71,7 +71,8 @@ impl Number {
 /// [`ImportError::Io`]; [`ImportError::Format`] if the file is larger than 64 MiB, or is not what its header says;
 /// [`ImportError::Array`] for other formats and for Fortran order.
 pub(crate) fn read(path: &Path, accepted: &[Number]) -> Result<Array, ImportError> {
-    let bytes = read_bounded(path)?;
+    let too_large = || ImportError::format(path, FORMAT, format!("larger than {MAX_BYTES} bytes"));
+    let bytes = bounded::read(path, MAX_BYTES)?.ok_or_else(too_large)?;
     let bad = |detail: &str| ImportError::format(path, FORMAT, detail);
     let (header, data) = split(&bytes).ok_or_else(|| bad("it has no complete header"))?;
     let header = parse(header).ok_or_else(|| bad("the header is not one that NumPy writes"))?;
@@ -90,16 +91,6 @@ pub(crate) fn read(path: &Path, accepted: &[Number]) -> Result<Array, ImportErro
         return Err(bad(&detail));
     }
     Ok(Array { shape: header.shape, values: number.decode(data) })
-}
-
-fn read_bounded(path: &Path) -> Result<Vec<u8>, ImportError> {
-    let io = |source| ImportError::Io { path: path.to_owned(), source };
-    // Before opening it: a pipe would be waited for.
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let too_large = || ImportError::format(path, FORMAT, format!("larger than {MAX_BYTES} bytes"));
-    bounded::read(path, MAX_BYTES)?.ok_or_else(too_large)
 }
 
 /// The header's text and what follows it.

@@ -4,12 +4,16 @@
 //! tensor. Values live in an arena and refer to each other by index, so neither cycles nor depth can exhaust the
 //! machine's own stack.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-/// Bytes of pickle, and entries of stack, memo and arena, that are accepted. The largest Wan checkpoint (VAE 2.2)
-/// has under 500 tensors of about 200 bytes and 30 objects each.
-const MAX_PICKLE: usize = 16 << 20;
-const MAX_ENTRIES: usize = 1 << 20;
+/// Bytes of pickle, and entries of stack, memo and arena, that are accepted. The largest Wan checkpoint (a transformer)
+/// has under 1,200 tensors of about 200 bytes and 30 objects each. Together they bound what a hostile pickle can hold.
+const MAX_PICKLE: usize = 4 << 20;
+const MAX_ENTRIES: usize = 1 << 17;
+/// Values in all tuples, lists and dicts together.
+const MAX_VALUES: usize = 1 << 20;
+/// Longest name of a class or a storage, in bytes. Each use of one looks at all of it.
+const MAX_NAME: usize = 1 << 8;
 
 /// A value; containers and text live in the [`Arena`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,10 +25,10 @@ pub(crate) enum Value {
     Object(usize),
 }
 
-/// What an index of the arena stands for.
+/// What an index of the arena stands for. Text is shared: a pickle of a few bytes can name a long one again and again.
 #[derive(Debug)]
 pub(crate) enum Object {
-    Text(String),
+    Text(Arc<str>),
     Opaque,
     Tuple(Vec<Value>),
     List(Vec<Value>),
@@ -41,14 +45,14 @@ pub(crate) enum Global {
     RebuildTensor,
     RebuildParameter,
     /// A `torch.*Storage` class, by its name.
-    StorageType(String),
+    StorageType(Arc<str>),
 }
 
 /// A storage: which file of the archive, and how many elements of which type.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Storage {
-    pub(crate) class: String,
-    pub(crate) key: String,
+    pub(crate) class: Arc<str>,
+    pub(crate) key: Arc<str>,
     pub(crate) elements: usize,
 }
 
@@ -137,6 +141,8 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
     arena: Arena,
+    /// Values that went into containers.
+    contained: usize,
 }
 
 fn malformed<T>(what: impl Into<String>) -> Result<T, Refusal> {
@@ -202,6 +208,12 @@ impl<'a> Machine<'a> {
         }
         self.arena.0.push(object);
         self.push(Value::Object(self.arena.0.len() - 1))
+    }
+
+    /// Notes that values go into a container.
+    fn contain(&mut self, count: usize) -> Result<(), Refusal> {
+        self.contained += count;
+        if self.contained > MAX_VALUES { malformed("too many values") } else { Ok(()) }
     }
 
     /// Values below an open mark stay out of reach.
@@ -292,7 +304,7 @@ impl<'a> Machine<'a> {
         let object = match op {
             b'B' | b'C' => Object::Opaque,
             _ => match std::str::from_utf8(bytes) {
-                Ok(text) => Object::Text(text.to_owned()),
+                Ok(text) => Object::Text(text.into()),
                 Err(_) => return malformed("text that is not UTF-8"),
             },
         };
@@ -309,11 +321,13 @@ impl<'a> Machine<'a> {
                 items
             }
         };
+        self.contain(items.len())?;
         self.create(Object::Tuple(items))
     }
 
     fn append(&mut self, op: u8) -> Result<(), Refusal> {
         let mut items = if op == b'a' { vec![self.pop()?] } else { self.pop_mark()? };
+        self.contain(items.len())?;
         match self.object_on_top()? {
             Object::List(list) => {
                 list.append(&mut items);
@@ -330,6 +344,7 @@ impl<'a> Machine<'a> {
         } else {
             self.pop_mark()?
         };
+        self.contain(items.len())?;
         let (pairs, rest) = items.as_chunks::<2>();
         match self.object_on_top()? {
             Object::Dict(dict) if rest.is_empty() => {
@@ -349,28 +364,28 @@ impl<'a> Machine<'a> {
 
     fn global(&mut self, op: u8) -> Result<(), Refusal> {
         let (module, name) = if op == b'c' { (self.line()?, self.line()?) } else { self.popped_names()? };
-        let global = match (module.as_str(), name.as_str()) {
+        let global = match (&*module, &*name) {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
             ("torch" | "torch.storage", class) if is_storage(class) => Global::StorageType(name),
-            _ => return Err(Refusal::Forbidden { module, name }),
+            _ => return Err(Refusal::Forbidden { module: shortened(&module), name: shortened(&name) }),
         };
         self.create(Object::Global(global))
     }
 
-    fn line(&mut self) -> Result<String, Refusal> {
+    fn line(&mut self) -> Result<Arc<str>, Refusal> {
         let end = self.input.iter().take(1024).position(|&b| b == b'\n');
         let Some(end) = end else { return malformed("an unterminated name") };
-        let line = String::from_utf8_lossy(self.take(end)?).into_owned();
+        let line = String::from_utf8_lossy(self.take(end)?).into();
         self.take(1)?;
         Ok(line)
     }
 
-    fn popped_names(&mut self) -> Result<(String, String), Refusal> {
+    fn popped_names(&mut self) -> Result<(Arc<str>, Arc<str>), Refusal> {
         let (name, module) = (self.pop()?, self.pop()?);
-        match (self.arena.text(module), self.arena.text(name)) {
-            (Some(module), Some(name)) => Ok((module.to_owned(), name.to_owned())),
+        match (self.arena.get(module), self.arena.get(name)) {
+            (Some(Object::Text(module)), Some(Object::Text(name))) => Ok((module.clone(), name.clone())),
             _ => malformed("a global without a name"),
         }
     }
@@ -432,13 +447,21 @@ impl<'a> Machine<'a> {
         let &[kind, class, key, _location, elements, ..] = self.arena.tuple(id)? else { return None };
         let Object::Global(Global::StorageType(class)) = self.arena.get(class)? else { return None };
         let named = self.arena.text(kind) == Some("storage");
-        let key = self.arena.text(key)?.to_owned();
-        named.then_some(Storage { class: class.clone(), key, elements: size(elements)? })
+        let Object::Text(key) = self.arena.get(key).filter(|_| named)? else { return None };
+        if key.len() > MAX_NAME {
+            return None;
+        }
+        Some(Storage { class: class.clone(), key: key.clone(), elements: size(elements)? })
     }
 }
 
+/// What a message shows of a name.
+fn shortened(name: &str) -> String {
+    name.chars().take(200).collect()
+}
+
 fn is_storage(class: &str) -> bool {
-    class.ends_with("Storage") && class.bytes().all(|b| b.is_ascii_alphanumeric())
+    class.len() <= MAX_NAME && class.ends_with("Storage") && class.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 fn size(value: Value) -> Option<usize> {

@@ -5,13 +5,20 @@ use std::{
     path::{Component, Path},
 };
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::{ImportError, TensorFile, TensorSource, map::MappedFile, safetensors};
 
 const FORMAT: &str = "safetensors index";
 /// Largest index that is read, in bytes: the 14 B network's is 100 kB.
-const MAX_INDEX: u64 = 64 << 20;
+const MAX_INDEX: u64 = 16 << 20;
+
+/// What is read of an index.
+#[derive(Deserialize)]
+struct Index {
+    /// The shard of each key.
+    weight_map: BTreeMap<String, String>,
+}
 
 /// Opens every shard the index names. Each key must be in the shard that the index says, and each tensor of each
 /// shard must be in the index.
@@ -37,18 +44,14 @@ pub(crate) fn open(path: &Path) -> Result<TensorFile, ImportError> {
 }
 
 fn read_index(path: &Path) -> Result<BTreeMap<String, String>, ImportError> {
-    let bad = |detail: String| ImportError::format(path, FORMAT, detail);
-    let index = crate::json::read(path, MAX_INDEX)?;
-    let map = index.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| bad("no weight_map object".into()))?;
-    let entry = |(key, shard): (&String, &Value)| {
-        let shard = shard.as_str().ok_or_else(|| bad(format!("{key}: the shard is not a name")))?;
-        if !is_plain_name(shard) {
-            return Err(bad(format!("{key}: `{shard}` is not a plain file name")));
+    let Index { weight_map } = crate::json::read_as(path, MAX_INDEX)?;
+    match weight_map.iter().find(|(_, shard)| !is_plain_name(shard)) {
+        Some((key, shard)) => {
+            let detail = format!("{key}: `{shard}` is not a plain file name");
+            Err(ImportError::format(path, FORMAT, detail))
         }
-        Ok((key.clone(), shard.to_owned()))
-    };
-    map.iter().map(entry).collect()
+        None => Ok(weight_map),
+    }
 }
 
 /// A file directly inside the folder: no separators, no parent, no root or drive, no backslash on any system.

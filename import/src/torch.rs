@@ -180,7 +180,7 @@ fn is_contiguous(tensor: &Tensor) -> bool {
 }
 
 fn dtype(storage: &Storage) -> Stored {
-    let name = match storage.class.as_str() {
+    let name = match &*storage.class {
         "DoubleStorage" => "F64",
         "FloatStorage" => "F32",
         "HalfStorage" => "F16",

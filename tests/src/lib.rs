@@ -4,6 +4,7 @@ mod compare;
 pub mod counting;
 mod devices;
 mod golden;
+pub mod hub;
 mod random;
 mod weights;
 

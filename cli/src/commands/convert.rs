@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::{print, print_json};
+use super::{print, print_json, pull};
 use crate::{
     CancelToken, Failure,
     args::ConvertArgs,
@@ -17,14 +17,16 @@ use crate::{
 pub fn run(args: &ConvertArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
     let cancel = CancelToken::default();
     interrupt::install(&cancel, leave)?;
-    let (mut progress, start) = (Progress::new(quiet), Instant::now());
+    let mut progress = Progress::new(quiet);
+    let model = pull::local(args.model.clone(), &mut progress, &cancel)?;
     let request = Request {
-        model: &args.model,
+        model: &model,
         quant: args.quant,
         dtype: args.dtype,
         only: &args.only,
         report: args.report.is_some(),
     };
+    let start = Instant::now();
     let mut pace = Pace { start, done: 0, total: 0, filed: 0, kept: 0 };
     let package = convert(&request, &args.output, &cancel, &mut |event| pace.show(event, &mut progress));
     progress.clear();

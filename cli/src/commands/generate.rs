@@ -6,7 +6,7 @@ pub(super) use request::check_inputs;
 
 use std::{collections::BTreeSet, time::Instant};
 
-use super::{print, print_json};
+use super::{print, print_json, pull};
 use crate::{
     CancelToken, Failure, Kind,
     args::GenerateArgs,
@@ -28,14 +28,21 @@ use crate::{
 pub fn run(args: GenerateArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
     let progress = Progress::new(quiet);
     let job = prepare(&args, &progress)?;
-    carry_out(&job, progress, args.json, leave)
+    carry_out(job, progress, args.json, leave)
 }
 
 /// Makes the video of `job` and prints its path, or the report.
-pub(super) fn carry_out(job: &Job, progress: Progress, json: bool, leave: fn()) -> Result<(), Failure> {
+pub(super) fn carry_out(
+    mut job: Job,
+    mut progress: Progress,
+    json: bool,
+    leave: fn(),
+) -> Result<(), Failure> {
     let cancel = CancelToken::default();
     interrupt::install(&cancel, leave)?;
-    let report = drive(job, progress, &cancel, engine::run)?;
+    let model = job.request.settings.model.take();
+    job.request.settings.model = model.map(|model| pull::local(model, &mut progress, &cancel)).transpose()?;
+    let report = drive(&job, progress, &cancel, engine::run)?;
     if json { print_json(&report) } else { print(&report.output) }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 pub fn run(args: &ResumeArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
     let progress = Progress::new(quiet);
     let job = prepare(args, &progress)?;
-    carry_out(&job, progress, args.json, leave)
+    carry_out(job, progress, args.json, leave)
 }
 
 fn prepare(args: &ResumeArgs, progress: &Progress) -> Result<Job, Failure> {

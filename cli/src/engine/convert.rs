@@ -85,7 +85,7 @@ pub fn verify(
     verified.map_err(engine_error)
 }
 
-fn go_on(cancel: &CancelToken) -> ControlFlow<()> {
+pub(super) fn go_on(cancel: &CancelToken) -> ControlFlow<()> {
     if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 

@@ -63,10 +63,12 @@ fn component(component: &Component) -> Result<Value, ImportError> {
 /// Tensors of each dtype, elements, bytes.
 fn totals(source: &dyn TensorSource) -> (BTreeMap<String, usize>, usize, usize) {
     let mut dtypes = BTreeMap::new();
-    let (mut elements, mut bytes) = (0, 0);
+    let (mut elements, mut bytes) = (0usize, 0);
     for info in source.names().into_iter().filter_map(|name| source.info(name)) {
         *dtypes.entry(info.dtype.to_string()).or_insert(0) += 1;
-        elements += info.shape.iter().product::<usize>();
+        // A dtype of unknown size may have any shape.
+        let count = info.shape.iter().fold(1usize, |product, &n| product.saturating_mul(n));
+        elements = count.saturating_add(elements);
         bytes += info.bytes;
     }
     (dtypes, elements, bytes)

@@ -5,12 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wan_import::{Checkpoint, Source};
-use wan_pipeline::PipelineError;
-
 use serde::{Deserialize, Serialize};
+use wan_import::{Checkpoint, HubId, Source};
+use wan_pipeline::{CancelToken, PipelineError};
 
-use super::EngineError;
+use super::{EngineError, hub};
 use crate::{media::TemporaryFolder, settings::Settings};
 
 /// The value of `--model`.
@@ -20,11 +19,20 @@ pub enum ModelPath {
     /// `demo`: the built-in model. A folder of that name is `./demo`.
     Demo,
     Folder(PathBuf),
+    /// A model of the hub. A folder of that name wins.
+    Hub(HubId),
 }
 
 impl From<OsString> for ModelPath {
     fn from(text: OsString) -> Self {
-        if text == "demo" { Self::Demo } else { Self::Folder(text.into()) }
+        if text == "demo" {
+            return Self::Demo;
+        }
+        let id = text.to_str().and_then(|text| text.parse().ok());
+        match id.filter(|_| !Path::new(&text).exists()) {
+            Some(id) => Self::Hub(id),
+            None => Self::Folder(text.into()),
+        }
     }
 }
 
@@ -39,6 +47,7 @@ impl From<ModelPath> for PathBuf {
         match model {
             ModelPath::Demo => "demo".into(),
             ModelPath::Folder(path) => path,
+            ModelPath::Hub(id) => id.to_string().into(),
         }
     }
 }
@@ -78,6 +87,7 @@ impl Model {
 pub fn on_disk(model: &ModelPath) -> Result<(PathBuf, Option<TemporaryFolder>), EngineError> {
     match model {
         ModelPath::Folder(path) => Ok((path.clone(), None)),
+        ModelPath::Hub(id) => Ok((hub::fetch(id, &CancelToken::default(), &mut |_| {})?, None)),
         ModelPath::Demo => {
             let folder = unpack(&std::env::temp_dir())?;
             Ok((folder.path().to_owned(), Some(folder)))

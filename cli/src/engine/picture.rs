@@ -2,13 +2,19 @@
 
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, metadata::Orientation};
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageReader, Limits,
+    error::{LimitError, LimitErrorKind},
+    metadata::Orientation,
+};
 use wan_model::image::Picture;
 
 use super::EngineError;
 
 /// Longest side of a picture that is read, in pixels.
 const MAX_SIDE: u32 = 1 << 14;
+/// Most pixels of a picture that is read: a few bytes of a file can stand for any number.
+const MAX_PIXELS: u64 = 1 << 26;
 
 /// Reads the first picture of a png, jpeg, webp or gif file, turned as its metadata say, transparency left out.
 pub fn read(path: &Path) -> Result<Picture, EngineError> {
@@ -23,6 +29,10 @@ fn decode(path: &Path) -> Result<DynamicImage, ImageError> {
     let mut reader = ImageReader::open(path)?.with_guessed_format()?;
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::DimensionError)));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
@@ -32,7 +42,10 @@ fn decode(path: &Path) -> Result<DynamicImage, ImageError> {
 fn refused(path: &Path, detail: &str) -> EngineError {
     EngineError {
         message: format!("{}: {detail}", path.display()),
-        hint: Some(format!("give a png, jpeg, webp or gif of at most {MAX_SIDE} pixels a side")),
+        hint: Some(format!(
+            "give a png, jpeg, webp or gif of at most {MAX_SIDE} pixels a side and {} million in all",
+            MAX_PIXELS / 1_000_000
+        )),
         usage: true,
         interrupted: false,
     }
@@ -69,5 +82,8 @@ mod tests {
         let path = folder.path().join("wide.png");
         image::RgbImage::new(MAX_SIDE + 1, 1).save(&path).unwrap();
         assert!(read(&path).is_err());
+        // Grey, so that writing it takes little.
+        image::GrayImage::new(1 << 13, (1 << 13) + 1).save(&path).unwrap();
+        assert!(read(&path).unwrap_err().hint.unwrap().contains("67 million"));
     }
 }

@@ -52,6 +52,7 @@ impl MediaError {
             Self::OddSize { .. } => "use an even --size, or .webp or .png",
             Self::TooLarge { .. } => "use a folder of .png files",
             Self::Write { source, .. } if is_full(source) => "free some space, or choose another place",
+            Self::Write { .. } => "choose another place with -o",
             _ => return None,
         })
     }

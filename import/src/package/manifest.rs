@@ -9,7 +9,7 @@ use std::{
 };
 
 use crc32fast::Hasher;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::{ImportError, Layout, Quant, json, shards};
 
@@ -68,7 +68,7 @@ pub(crate) fn read(root: &Path) -> Result<Option<Manifest>, ImportError> {
         let hint = "run the same `wan convert` again: it goes on where it stopped";
         return Err(ImportError::Package { path: root.to_owned(), detail, hint });
     }
-    let manifest: Manifest = parse(&path)?;
+    let manifest: Manifest = json::read_as(&path, MAX)?;
     if manifest.version != VERSION {
         let detail =
             format!("version {} of the package format, this version reads {VERSION}", manifest.version);
@@ -76,11 +76,6 @@ pub(crate) fn read(root: &Path) -> Result<Option<Manifest>, ImportError> {
     }
     manifest.files.iter().try_for_each(|record| record.check_length(root))?;
     Ok(Some(manifest))
-}
-
-fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, ImportError> {
-    let value = json::read(path, MAX)?;
-    T::deserialize(value).map_err(|error| ImportError::config(path, error.to_string()))
 }
 
 /// Compares the checksum of every file of the package in `root`; `tick` gets bytes as they are read.
@@ -173,7 +168,7 @@ impl Progress {
         let write = |source| ImportError::Write { path: root.to_owned(), source };
         std::fs::create_dir_all(root).map_err(write)?;
         if root.join(PROGRESS).is_file() {
-            let found: Self = parse(&root.join(PROGRESS))?;
+            let found: Self = json::read_as(&root.join(PROGRESS), MAX)?;
             if (found.version, found.identity) != (VERSION, identity) {
                 let hint = "choose another folder, or delete this one";
                 return refused("an unfinished package of another source or with other settings", hint);

@@ -8,17 +8,21 @@ use std::{
 };
 
 use crate::{
-    Failure, args::GenerateArgs, engine::MAX_PROMPT_BYTES, media::Output, metadata::Metadata,
-    settings::Settings,
+    Failure, args::GenerateArgs, config::Defaults, engine::MAX_PROMPT_BYTES, media::Output,
+    metadata::Metadata, settings::Settings,
 };
 
-/// The settings of the flags, the prompt's file read, over those of the clip to repeat.
+/// The settings of the flags, the prompt's file read, over those of the clip to repeat, or else over the defaults of this
+/// folder and user.
 pub fn given(args: &GenerateArgs, from: Option<&Metadata>) -> Result<Settings, Failure> {
     let mut settings = args.settings.clone();
     if let Some(path) = &args.prompt_file {
         settings.prompt = Some(prompt_of(path)?);
     }
-    let base = from.map_or_else(Settings::default, |from| from.settings.clone());
+    let base = match from {
+        Some(from) => from.settings.clone(),
+        None => Defaults::read()?.under(&Settings::default())?,
+    };
     let hint = "rename it";
     settings.over(&base).map_err(|e| Failure::usage(format!("a name of a file or folder: {e}"), hint))
 }
