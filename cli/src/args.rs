@@ -61,6 +61,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Time this machine: steps, VAE, loading, kernels
     Bench(BenchArgs),
+    /// Compile every kernel of a run ahead of it
+    Compile(Box<CompileArgs>),
     /// Take one forward pass apart: where its time goes
     Profile(ProfileArgs),
     /// Show the defaults of generate's settings, and where they come from
@@ -112,6 +114,22 @@ pub struct GenerateArgs {
     pub dump: Option<PathBuf>,
     #[command(flatten)]
     pub trust: TrustArgs,
+}
+
+const COMPILE_EXAMPLE: &str = "\
+Examples:
+  wan compile --model Wan2.1-T2V-1.3B --size 832x480 --frames 81
+      compiles on the device that `auto` takes what `wan generate` with these flags needs there
+  wan compile --device wgpu --json";
+
+#[derive(Args, Debug)]
+#[command(after_help = COMPILE_EXAMPLE)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

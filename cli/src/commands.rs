@@ -2,6 +2,7 @@
 
 mod bench;
 mod camera;
+mod compile;
 mod config;
 mod convert;
 mod devices;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
         Command::Camera(args) => camera::run(&args, cli.quiet),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args, cli.quiet, leave),
+        Command::Compile(args) => compile::run(&args, cli.quiet, leave),
         Command::Bench(args) => bench::run(&args, cli.quiet, leave),
         Command::Profile(args) => profile::run(&args, cli.quiet, leave),
         Command::Config(args) => config::run(&args, cli.quiet),

@@ -15,6 +15,7 @@ mod settle;
 
 use burn::tensor::{DType, Device, FloatDType};
 use image::RgbImage;
+use wan_kernels::{DeviceCaps, compilations::DryRun};
 use wan_model::VaeMemory;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
@@ -23,6 +24,7 @@ use wan_pipeline::{
 };
 
 use crate::{
+    devices::Target,
     metadata::ModelFile,
     settings::{Offload, Settings, VaeDtype},
     verdicts::Finding,
@@ -137,6 +139,32 @@ pub fn run(
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
+    carry_out(request, || None, cancel, events)
+}
+
+/// [`run`] for the sake of the kernels alone: nothing that it tells of values means anything, so `request` must not ask to
+/// stop at what they are. Where the driver does its part of the compilation when a kernel is first run, kernels are run.
+pub fn rehearse(
+    request: &Request,
+    cancel: &CancelToken,
+    events: &mut dyn FnMut(Event),
+) -> Result<(), EngineError> {
+    let runs = compiles_when_run(&request.device);
+    carry_out(request, || (!runs).then(DryRun::new), cancel, events)
+}
+
+/// Whether the device's driver does its part when a kernel is first run, and not when it is made.
+pub fn compiles_when_run(device: &Target) -> bool {
+    DeviceCaps::of(&device.open()).software
+}
+
+/// `prepare` is called when the device's kernels have been checked, and what it gives lives to the end.
+fn carry_out(
+    request: &Request,
+    prepare: impl FnOnce() -> Option<DryRun>,
+    cancel: &CancelToken,
+    events: &mut dyn FnMut(Event),
+) -> Result<(), EngineError> {
     let settings = &request.settings;
     let resumed = request.trust.resume.as_deref().map(Resumed::open).transpose()?;
     let model = Model::open(settings)?;
@@ -154,6 +182,7 @@ pub fn run(
     plan.notes.iter().chain(&beginning.notes).for_each(|note| events(Event::Note(note.clone())));
     plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
+    let _dry_run = prepare();
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
     let (mut relay, start) = Relay::new(request, &plan, fallbacks, beginning, events)?;
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);

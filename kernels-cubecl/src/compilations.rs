@@ -1,5 +1,9 @@
 //! How CubeCL says which kernels it compiles and tunes.
 
+/// While one lives, kernels are compiled and tuned as ever but not run, in the whole process: what is read from a device
+/// is meaningless then.
+pub use cubecl::dry_run::DryRun;
+
 use cubecl::config::{
     CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLogLevel, compilation::CompilationLogLevel,
 };

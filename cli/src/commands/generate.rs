@@ -1,6 +1,6 @@
 //! `wan generate`: checks, the engine's run, the file.
 
-mod request;
+pub(super) mod request;
 
 pub(super) use request::check_inputs;
 

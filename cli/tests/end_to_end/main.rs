@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod compile;
 mod convert;
 #[cfg(feature = "demo")]
 mod demo;

@@ -1,0 +1,53 @@
+//! `wan compile`, and what `wan generate` counts.
+
+use serde_json::Value;
+use testkit::{Golden, devices, report_skip};
+
+use crate::bench::{Bench, tiny};
+
+fn object(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_host_compiles_nothing() {
+    let bench = Bench::new();
+    let model = tiny("diffusers").display().to_string();
+    let report =
+        object(&bench.wan(&["compile", "--model", &model, "--device", "cpu", "--json"]).good().stdout);
+    assert_eq!((&report["kernels_compiled"], &report["tuned"]), (&0.into(), &0.into()));
+    assert!(report["kept"].as_str().unwrap().starts_with("nothing"), "{report}");
+    let made = object(&bench.generate(&[("--steps", "1")], &["--json"]).good().stdout);
+    assert_eq!((&made["kernels_compiled"], &made["tuned"]), (&0.into(), &0.into()));
+}
+
+/// What a rehearsal compiles is what the run itself does, whose prompt has the same length.
+#[test]
+fn an_adapter_compiles_in_a_rehearsal_what_it_does_in_a_run() {
+    if !devices().iter().any(|device| device.name == "wgpu") {
+        return report_skip("wgpu", "no adapter");
+    }
+    let bench = Bench::new();
+    let model = tiny("diffusers").display().to_string();
+    let golden = Golden::load("pipeline");
+    let flags = [
+        ["--model", &*model],
+        ["--prompt", golden.text("prompt")],
+        ["--negative", golden.text("negative")],
+        ["--size", "48x32"],
+        ["--frames", "9"],
+        ["--guidance", "5"],
+        ["--device", "wgpu"],
+    ];
+    let flags = flags.concat();
+    // Whichever comes first checks the device's kernels, too.
+    bench.wan(&[&["compile"], &flags[..]].concat()).good();
+    let ended = bench.wan(&[&["compile", "--json"], &flags[..]].concat()).good();
+    let compiled = object(&ended.stdout);
+    let made =
+        object(&bench.wan(&[&["generate", "--json", "--steps", "3"], &flags[..]].concat()).good().stdout);
+    let count = |report: &Value| report["kernels_compiled"].as_u64().unwrap();
+    assert!(count(&compiled) > 20, "{compiled}");
+    assert_eq!(count(&compiled), count(&made), "{compiled} {made}");
+    assert_eq!(compiled["tokens"], made["tokens"]);
+}
