@@ -23,6 +23,8 @@ pub use resume::{
     HealthChoice, ResumeArgs, RunsArgs, RunsCommand, RunsPruneArgs, RunsRmArgs, TrustArgs, absolute,
 };
 
+use wan_benches::Preset;
+
 use crate::{devices::DeviceChoices, engine::ModelPath, settings::Settings};
 
 /// Video from text with Wan diffusion models, on a CPU or any graphics adapter.
@@ -47,6 +49,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// List the runs that were left, and remove them
     Runs(RunsArgs),
+    /// Say how much memory a video takes, and whether it fits
+    Plan(Box<PlanArgs>),
     /// Say what a checkpoint is, or how a clip was made
     Inspect(InspectArgs),
     /// Write a checkpoint again, its large layers in fewer bits
@@ -103,6 +107,9 @@ pub struct GenerateArgs {
     /// Replace the output if it exists
     #[arg(long, help_heading = "Output")]
     pub overwrite: bool,
+    /// Say how much memory it takes and whether it fits, and make nothing: `wan plan`
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
     /// Print one JSON object about the run instead of the path
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -130,6 +137,22 @@ pub struct CompileArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+const PLAN_EXAMPLE: &str = "\
+Examples:
+  wan plan --preset lingbot-a14b --quant nf4
+      says before the download whether it will fit
+  wan plan --model Wan2.1-T2V-1.3B --size 832x480 --frames 81 --memory-limit 8GB --json";
+
+#[derive(Args, Debug)]
+#[command(after_help = PLAN_EXAMPLE)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub generate: GenerateArgs,
+    /// A released model whose files need not be here, in the place of --model
+    #[arg(long, value_name = "NAME", value_parser = bench::preset(), conflicts_with = "model", help_heading = "Model")]
+    pub preset: Option<Preset>,
 }
 
 #[derive(Args, Debug)]

@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 pub mod generate;
 mod inspect;
+mod plan;
 mod profile;
 pub mod pull;
 mod resume;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
         Command::Generate(args) => generate::run(*args, cli.quiet, leave),
         Command::Resume(args) => resume::run(&args, cli.quiet, leave),
         Command::Runs(args) => runs::run(&args),
+        Command::Plan(args) => plan::run(&args, cli.quiet),
         Command::Inspect(args) => inspect::run(&args, cli.quiet, leave),
         Command::Convert(args) => convert::run(&args, cli.quiet, leave),
         Command::Pull(args) => pull::run(&args, cli.quiet, leave),

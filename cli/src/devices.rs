@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
-pub use probe::adapters;
+pub use probe::{adapters, memory_bytes as device_memory_bytes};
 
 /// The `--device` flag. An index counts the adapters of `wan devices`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +191,11 @@ impl Target {
             Self::Cpu | Self::Ndarray => false,
             Self::Wgpu(id) | Self::Vulkan(id) | Self::Metal(id) => id.kind != AdapterKind::Software,
         }
+    }
+
+    /// Whether it is no host device.
+    pub fn is_adapter(&self) -> bool {
+        !matches!(self, Self::Cpu | Self::Ndarray)
     }
 
     /// Opens the device.

@@ -9,31 +9,28 @@ mod keep;
 pub mod kernels;
 mod model;
 pub(crate) mod picture;
+mod plan;
 mod request;
 pub mod runs;
 mod settle;
 
-use burn::tensor::{DType, Device, FloatDType};
+use burn::tensor::{DType, FloatDType};
 use image::RgbImage;
+use wan_import::Checkpoint;
 use wan_kernels::{DeviceCaps, compilations::DryRun};
-use wan_model::VaeMemory;
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{
-    CancelToken, Diagnosis, Engine, FrameChunk, Health, ObserverError, PipelineError, Start, Subject,
+    CancelToken, Diagnosis, Engine, FrameChunk, Health, ObserverError, PipelineError, Settled, Start, Subject,
 };
 
-use crate::{
-    devices::Target,
-    metadata::ModelFile,
-    settings::{Offload, Settings, VaeDtype},
-    verdicts::Finding,
-};
+use crate::{devices::Target, metadata::ModelFile, settings::Settings, verdicts::Finding};
 use dump::{Dump, DumpError};
 use keep::Beginning;
 pub use keep::{Record, Trust};
 use model::Model;
 pub use model::{ModelPath, on_disk};
+pub use plan::{JobPlan, plan};
 use request::generate_request;
 pub use request::{Request, matmul_dtype};
 use runs::{Decoded, Keeper, Kept, Resumed, RunError, Saved};
@@ -54,6 +51,8 @@ pub struct Plan {
     pub dtype: String,
     /// `int8` or `nf4`, if large layers are held in fewer bits.
     pub quant: Option<&'static str>,
+    /// Largest resident set by the plan of the job's memory; 0 if there is none.
+    pub planned_bytes: u64,
 }
 
 /// The parts of a job. A phase may come more than once; its seconds add up.
@@ -170,32 +169,45 @@ fn carry_out(
     let model = Model::open(settings)?;
     let checkpoint = &model.checkpoint;
     let files = checkpoint.fingerprints().map_err(PipelineError::from)?;
-    let plan = generate_request(settings, checkpoint)?.plan(checkpoint)?;
+    let generate = generate_request(settings, checkpoint)?;
+    // Refuses what is wrong in itself before a device is opened.
+    generate.plan(checkpoint)?;
     let device = request.device.open();
-    let dtype = matmul_dtype(settings.dtype.unwrap_or_default(), &request.device, &device)?;
-    let quant = settings.quant.unwrap_or_default().weights();
-    let vae_memory = VaeMemory { half: settings.vae_dtype == Some(VaeDtype::F16), ..VaeMemory::default() };
-    let beginning = Beginning::new(request, &plan, &files, (dtype, vae_memory), resumed)?;
-    let settled = Box::new(settle::settings(&plan, settings, dtype));
-    events(Event::Settled { settings: settled, models: settle::models(&files) });
-    events(Event::Plan(describe(&plan, request, dtype, checkpoint.dit.quant().or(quant))));
-    plan.notes.iter().chain(&beginning.notes).for_each(|note| events(Event::Note(note.clone())));
-    plan.warnings.iter().for_each(|warning| events(Event::Warning(warning.clone())));
+    let settled = plan::settle(request, checkpoint, &generate, &device)?;
+    settled.check()?;
+    let Settled { plan, placement, .. } = &settled;
+    let used = Box::new(settle::settings(plan, settings, placement));
+    // A run that is gone on with keeps its tiles, whatever room there is then.
+    let settings = Settings { vae_tiling: used.vae_tiling, ..settings.clone() };
+    let request = &Request { settings, ..request.clone() };
+    let beginning = Beginning::new(request, plan, &files, (placement.dtype, placement.vae_memory), resumed)?;
+    events(Event::Settled { settings: used, models: settle::models(&files) });
+    announce(request, checkpoint, &settled, events);
+    beginning.notes.iter().for_each(|note| events(Event::Note(note.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
     let _dry_run = prepare();
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
-    let (mut relay, start) = Relay::new(request, &plan, fallbacks, beginning, events)?;
+    let (mut relay, start) = Relay::new(request, plan, fallbacks, beginning, events)?;
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
-    // A transformer on the host itself streams out of the mapped file as it is.
-    let stream_blocks = settings.offload == Some(Offload::Block) && device != Device::flex();
     let (cancel, health) = (cancel.clone(), request.trust.health.into());
     let plain = Engine::new(device, cancel, &mut observer);
-    let mut engine = Engine { dtype, quant, stream_blocks, vae_memory, health, ..plain };
+    let mut engine = Engine { placement: *placement, health, ..plain };
     match start {
-        None => wan_pipeline::generate(checkpoint, &plan, &mut engine)?,
-        Some(start) => wan_pipeline::resume(checkpoint, &plan, start, &mut engine)?,
+        None => wan_pipeline::generate(checkpoint, plan, &mut engine)?,
+        Some(start) => wan_pipeline::resume(checkpoint, plan, start, &mut engine)?,
     }
     Ok(relay.finish()?)
+}
+
+/// Tells what was settled, what was decided for the user, and what may go wrong.
+fn announce(request: &Request, checkpoint: &Checkpoint, settled: &Settled, events: &mut dyn FnMut(Event)) {
+    let Settled { plan, placement, memory, notes, .. } = settled;
+    let quant = checkpoint.dit.quant().or(placement.quant);
+    let planned_bytes = memory.resident();
+    events(Event::Plan(Plan { planned_bytes, ..describe(plan, request, placement.dtype, quant) }));
+    plan.notes.iter().chain(notes).for_each(|note| events(Event::Note(note.clone())));
+    let warnings = plan.warnings.iter().cloned().chain(plan::closeness(settled));
+    warnings.for_each(|warning| events(Event::Warning(warning)));
 }
 
 fn describe(
@@ -214,6 +226,7 @@ fn describe(
         device: request.device.describe(),
         dtype: DType::from(dtype).name().to_owned(),
         quant: quant.map(wan_import::Quant::name),
+        planned_bytes: 0,
     }
 }
 

@@ -11,6 +11,7 @@ mod failure;
 pub mod foreign;
 pub mod interrupt;
 mod kernel_counts;
+mod machine;
 pub mod media;
 mod memory;
 pub mod metadata;

@@ -41,6 +41,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// `null` where it is not measured.
     pub peak_memory_bytes: Option<u64>,
+    /// The same as it was planned.
+    pub planned_memory_bytes: u64,
 }
 
 /// Collects the numbers of a run from its events.
@@ -107,6 +109,7 @@ impl Recorder {
             notes: self.notes,
             warnings: self.warnings,
             peak_memory_bytes: crate::memory::peak_bytes(),
+            planned_memory_bytes: plan.planned_bytes,
         })
     }
 }

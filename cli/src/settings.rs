@@ -2,6 +2,7 @@
 
 mod choices;
 mod dimensions;
+mod memory;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 pub use choices::{DtypeChoice, Offload, Quant, Schedule, Solver, Task, VaeDtype};
 pub use dimensions::{Area, Size};
+pub use memory::{MemoryLimit, VaeTiling};
 
 use crate::{
     args::{parse_count, parse_not_negative, parse_positive},
@@ -124,9 +126,16 @@ pub struct Settings {
     /// Precision of what the VAE remembers of earlier frames: f16 halves its memory, for a small error [default: f32]
     #[arg(long, value_enum, help_heading = "Machine")]
     pub vae_dtype: Option<VaeDtype>,
-    /// What waits on the host for its turn on the device [default: auto]
+    /// Tiles in which the VAE works: auto (none, unless a frame does not fit), off, or their ROWSxCOLUMNS [default: auto]
+    #[arg(long, value_name = "TILES", help_heading = "Machine")]
+    pub vae_tiling: Option<VaeTiling>,
+    /// What waits on the host, or in its file, for its turn on the device [default: auto]
     #[arg(long, value_enum, help_heading = "Machine")]
     pub offload: Option<Offload>,
+    /// Memory of the device, or of the host on the CPU, that may be taken, for example 8GB; none: whatever it takes
+    /// [default: what is free]
+    #[arg(long, value_name = "SIZE", help_heading = "Machine")]
+    pub memory_limit: Option<MemoryLimit>,
 }
 
 /// Settings of which one clip takes one: a given one replaces the other.

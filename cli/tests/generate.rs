@@ -33,6 +33,7 @@ fn plan() -> Plan {
         device: "cpu".to_owned(),
         dtype: "f32".to_owned(),
         quant: None,
+        planned_bytes: 1,
     }
 }
 

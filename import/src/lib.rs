@@ -25,9 +25,11 @@ mod noise;
 mod npy;
 mod package;
 mod packed;
+mod pages;
 mod parts;
 mod pickle;
 mod pipeline;
+mod preset;
 mod quant;
 mod safetensors;
 mod scheduler;
@@ -35,6 +37,7 @@ mod shards;
 mod source;
 mod tokens;
 mod torch;
+mod weigh;
 
 pub use camera::{ACTIONS, camera_files, read_camera};
 pub use checkpoint::{Checkpoint, Layout, Source};
@@ -52,8 +55,10 @@ pub use package::{
     verify as verify_package,
 };
 pub use packed::Packed;
+pub use pages::BlockPages;
 pub use pipeline::PipelineConfig;
 pub use quant::{INT8_BLOCK, Quant, packed_matrix};
 pub use scheduler::SchedulerConfig;
 pub use source::{Stored, TensorBytes, TensorFile, TensorInfo, TensorSource, open};
 pub use tokens::TokenTable;
+pub use weigh::WeightBytes;

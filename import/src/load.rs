@@ -30,6 +30,9 @@ pub struct DtypePolicy {
     pub quant: Option<Quant>,
     /// Whether quantized layers have scales in f16, which the device they are for must have.
     pub half_scales: bool,
+    /// Whether pages of the file that a module on the host borrows are given back once they were checked, to be read
+    /// again when they are used.
+    pub streamed: bool,
 }
 
 impl DtypePolicy {
@@ -38,7 +41,7 @@ impl DtypePolicy {
 
     /// Nothing quantized.
     pub const fn float(matmul: FloatDType) -> Self {
-        Self { matmul, quant: None, half_scales: false }
+        Self { matmul, quant: None, half_scales: false, streamed: false }
     }
 
     fn dtype(&self, place: &Place, path: &str, keys: &KeyTable) -> FloatDType {
@@ -123,7 +126,8 @@ fn fill<M: Module>(
     source: &dyn TensorSource,
     device: &Device,
 ) -> Result<M, ImportError> {
-    let mut loader = Loader { source, plan: plan.wanted, place: Place::at(at), device, error: None };
+    let keep = *device == Device::flex() && !plan.policy.streamed;
+    let mut loader = Loader { source, plan: plan.wanted, place: Place::at(at), device, keep, error: None };
     let module = module.map(&mut loader);
     loader.error.map_or(Ok(module), Err)
 }
@@ -159,18 +163,18 @@ impl Place {
 }
 
 /// One parameter's tensor.
-struct Wanted {
-    key: String,
-    shape: Vec<usize>,
-    dtype: FloatDType,
+pub(crate) struct Wanted {
+    pub(crate) key: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: FloatDType,
 }
 
 /// Collects what the module needs, by module path.
-struct Planner<'a> {
+pub(crate) struct Planner<'a> {
     keys: &'a KeyTable,
     policy: &'a DtypePolicy,
     place: Place,
-    wanted: BTreeMap<String, Wanted>,
+    pub(crate) wanted: BTreeMap<String, Wanted>,
     /// Paths that the table has no key for.
     unknown: Vec<String>,
 }
@@ -195,7 +199,7 @@ impl ModuleVisitor for Planner<'_> {
 impl<'a> Planner<'a> {
     /// What `module` at the path `at` needs, all of which `source` has; and nothing else, if the path is empty and the
     /// module so the whole network.
-    fn checked<M: Module>(
+    pub(crate) fn checked<M: Module>(
         module: &M,
         at: &str,
         source: &dyn TensorSource,
@@ -210,7 +214,7 @@ impl<'a> Planner<'a> {
         Ok(plan)
     }
 
-    fn of<M: Module>(module: &M, at: &str, keys: &'a KeyTable, policy: &'a DtypePolicy) -> Self {
+    pub(crate) fn of<M: Module>(module: &M, at: &str, keys: &'a KeyTable, policy: &'a DtypePolicy) -> Self {
         let mut plan =
             Self { keys, policy, place: Place::at(at), wanted: BTreeMap::new(), unknown: Vec::new() };
         module.visit(&mut plan);
@@ -264,6 +268,8 @@ struct Loader<'a> {
     plan: BTreeMap<String, Wanted>,
     place: Place,
     device: &'a Device,
+    /// Whether borrowed pages stay resident.
+    keep: bool,
     error: Option<ImportError>,
 }
 
@@ -306,7 +312,7 @@ impl Loader<'_> {
         let (data, borrowed) = converted.map_err(|fault| self.fault(fault, wanted))?;
         let tensor = Tensor::from_data(data, (self.device, DType::from(wanted.dtype)));
         // On the host a borrowed tensor reads these very pages.
-        if !borrowed || *self.device != Device::flex() {
+        if !borrowed || !self.keep {
             bytes.release();
         }
         Ok(Some(tensor))

@@ -46,18 +46,21 @@ impl MappedFile {
     }
 
     /// Asks the system to read this part of the file, which must lie inside it, before it is used.
-    #[cfg(unix)]
     pub(crate) fn read_ahead(&self, range: &Range<usize>) {
-        for start in range.clone().step_by(READ_AHEAD) {
-            // Advice that the kernel refuses changes nothing.
-            let _ =
-                self.map.advise_range(memmap2::Advice::WillNeed, start, READ_AHEAD.min(range.end - start));
-        }
+        read_ahead(&self.map, range);
     }
-
-    #[cfg(not(unix))]
-    pub(crate) fn read_ahead(&self, _: &Range<usize>) {}
 }
+
+#[cfg(unix)]
+fn read_ahead(map: &Mmap, range: &Range<usize>) {
+    for start in range.clone().step_by(READ_AHEAD) {
+        // Advice that the kernel refuses changes nothing.
+        let _ = map.advise_range(memmap2::Advice::WillNeed, start, READ_AHEAD.min(range.end - start));
+    }
+}
+
+#[cfg(not(unix))]
+fn read_ahead(_: &Mmap, _: &Range<usize>) {}
 
 /// A range of a map that keeps the map alive.
 #[derive(Clone, Debug)]
@@ -67,6 +70,11 @@ pub(crate) struct MappedPart {
 }
 
 impl MappedPart {
+    /// Asks the system to read these pages before they are used.
+    pub(crate) fn read_ahead(&self) {
+        read_ahead(&self.map, &self.range);
+    }
+
     /// Lets the kernel drop these pages from this process; reading them again maps them again.
     pub(crate) fn release(&self) {
         #[cfg(unix)]

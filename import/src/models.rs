@@ -8,7 +8,7 @@ use wan_model::{
 
 use crate::{
     Checkpoint, Component, DtypePolicy, ImportError, KeyTable, TensorSource,
-    load::{check_module, load_module, load_network, load_part},
+    load::{Planner, check_module, load_module, load_network, load_part},
 };
 
 /// Largest `tokenizer.json` that is read; the released one has 16 MB.
@@ -75,6 +75,11 @@ impl Checkpoint {
         let source = &*self.text_encoder.source;
         check_module(&Umt5Encoder::new(&config, device), source, &keys)?;
         Ok(TextLayers { source, keys, config, device })
+    }
+
+    /// Bytes of the tokenizer's file, 0 if there is none.
+    pub fn tokenizer_bytes(&self) -> u64 {
+        std::fs::metadata(&self.tokenizer).map_or(0, |file| file.len())
     }
 
     /// The tokenizer.
@@ -185,6 +190,15 @@ impl TextLayers<'_> {
         let module = Umt5Block::new(&self.config, self.device);
         let at = format!("blocks.{index}");
         load_network(module, &at, self.source, &self.keys, &DtypePolicy::F32, self.device)
+    }
+
+    /// Says that layer `index` is not needed again, so that the pages it borrows of the file stop counting as resident
+    /// memory.
+    pub fn release(&self, index: usize) {
+        let module = Umt5Block::new(&self.config, self.device);
+        let plan = Planner::of(&module, &format!("blocks.{index}"), &self.keys, &DtypePolicy::F32);
+        let data = plan.wanted.values().filter_map(|wanted| self.source.data(&wanted.key));
+        data.for_each(|data| data.release());
     }
 
     /// The norm after the last layer.

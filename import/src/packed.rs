@@ -12,6 +12,7 @@ use wan_kernels::{Absmax, DYNAMIC_MAP_LEN, NF4, NestedAbsmax, QuantizedMatrix, S
 use crate::{
     Quant, Stored, TensorBytes,
     convert::{self, Fault},
+    quant,
 };
 pub(crate) use read::recognise;
 
@@ -92,6 +93,21 @@ impl Packed {
         let scales = self.device_scales(half_scales, device)?;
         let words = words(&self.codes, [n, k / per_word], device);
         Ok(QuantizedMatrix::from_parts(words, scales).ok())
+    }
+
+    /// Bytes of the codes and of the scales that [`Self::matrix`] holds; `None` where it gives none.
+    pub(crate) fn held_bytes(&self, half_scales: bool) -> Option<[u64; 2]> {
+        let [n, k] = self.shape;
+        if !self.block.is_multiple_of(BLOCK_UNIT) || !k.is_multiple_of(self.block) {
+            return None;
+        }
+        let blocks = n * k / self.block;
+        let scales = match &self.scales {
+            PackedScales::Int8 { scales, .. } if half_scales && scales.stored == Stored::F16 => 2 * blocks,
+            PackedScales::Nested { block: NESTED_BLOCK, .. } => quant::nested_bytes(blocks),
+            _ => 4 * blocks,
+        };
+        Some([self.codes.len() as u64, scales as u64])
     }
 
     fn device_scales(&self, half_scales: bool, device: &Device) -> Result<Scales, Fault> {

@@ -3,11 +3,11 @@
 use burn::{prelude::*, tensor::DType};
 use half::f16;
 use wan_kernels::{
-    Int8Weight, KernelError, NF4_BLOCK, NestedScales, Nf4Weight, QuantizedMatrix, nest, quantize_int8,
-    quantize_nf4,
+    DYNAMIC_MAP_LEN, Int8Weight, KernelError, NF4_BLOCK, NestedScales, Nf4Weight, QuantizedMatrix, nest,
+    quantize_int8, quantize_nf4,
 };
 
-use crate::{DtypePolicy, ImportError, TensorSource, convert};
+use crate::{DtypePolicy, ImportError, TensorSource, convert, packed::NESTED_BLOCK};
 
 /// In how many bits the weights of large linear layers are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -78,6 +78,15 @@ impl Quant {
         k > 0 && k.is_multiple_of(block)
     }
 
+    /// What [`Self::quantize`] makes of `[n, k]` holds.
+    pub(crate) fn bytes(self, [n, k]: [usize; 2], half_scales: bool) -> u64 {
+        let bytes = match self {
+            Self::Int8 => n * k + n * (k / INT8_BLOCK) * if half_scales { 2 } else { 4 },
+            Self::Nf4 => n * k / 2 + nested_bytes(n * k / NF4_BLOCK),
+        };
+        bytes as u64
+    }
+
     /// The matrix `values`, `[n, k]`, on `device`.
     ///
     /// # Errors
@@ -91,6 +100,11 @@ impl Quant {
     ) -> Result<QuantizedMatrix, KernelError> {
         Ok(Weight::of(self, values, shape)?.matrix(half_scales, device))
     }
+}
+
+/// Of the nested maxima of `blocks` blocks: whole words of codes, their maxima, and the values of the codes.
+pub(crate) fn nested_bytes(blocks: usize) -> usize {
+    blocks.next_multiple_of(4) + 4 * (blocks.div_ceil(NESTED_BLOCK) + DYNAMIC_MAP_LEN)
 }
 
 /// A weight `[n, k]`, quantized, on the host.

@@ -132,6 +132,18 @@ impl TensorBytes {
         self.bytes.clone()
     }
 
+    /// Whether they lie in a mapped file.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.mapped.is_some()
+    }
+
+    /// Asks the system to have the bytes in memory when they are wanted, if they lie in a file.
+    pub(crate) fn read_ahead(&self) {
+        if let Some(part) = &self.mapped {
+            part.read_ahead();
+        }
+    }
+
     /// Says that the bytes are not needed soon, so that they stop counting as resident memory.
     pub fn release(&self) {
         if let Some(part) = &self.mapped {

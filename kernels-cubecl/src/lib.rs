@@ -28,6 +28,7 @@ mod silu;
 pub mod split;
 mod tile;
 pub mod verify;
+mod workspace;
 
 pub use attention::{
     SCORE_BUDGET_BYTES, Window, attention, padded_attention, rope_attention, window_attention,
@@ -50,6 +51,7 @@ pub use rms_norm::rms_norm;
 pub use rms_norm_rope::rms_norm_rope;
 pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
+pub use workspace::{attention_workspace, conv3d_workspace};
 
 /// The operations that are fused for every device, as decisions about them are made.
 pub const FUSED: [Operation; 12] = [

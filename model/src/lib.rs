@@ -22,7 +22,9 @@ mod vae;
 
 pub use clip::{ClipActivation, ClipVision, ClipVisionConfig};
 pub use config::{ModelKind, SamplingDefaults, WanConfig};
-pub use dit::{CameraContext, Conditions, Context, Timestep, WanTransformer};
+pub use dit::{
+    BlockWatch, CameraContext, Conditions, Context, PassBytes, PassShape, Timestep, WanTransformer,
+};
 pub use error::ModelError;
 pub use guidance::guide;
 pub use latent::{LatentError, LatentShape, MAX_PIXELS, Strides};
@@ -30,6 +32,6 @@ pub use linear::{LargeLinears, Linear};
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
 pub use vae::{
-    ColourWeights, DecodeStream, LatentColours, LayerMemory, Tiling, VaeConfig, VaeConfigError, VaeDecoder,
-    VaeEncoder, VaeMemory,
+    ColourWeights, DecodeStream, LatentColours, LayerMemory, Tiling, VaeBytes, VaeConfig, VaeConfigError,
+    VaeDecoder, VaeEncoder, VaeMemory,
 };

@@ -3,7 +3,7 @@
 use wan_import::ImportError;
 use wan_model::{LatentError, ModelError, ScheduleError, camera::CameraError, image::PictureError};
 
-use crate::{Diagnosis, Task};
+use crate::{Diagnosis, Phase, Shortage, Task};
 
 /// An error of a run. [`Self::hint`] says the way out where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,15 @@ pub enum PipelineError {
     Picture(#[from] PictureError),
     #[error("there is no prompt to follow")]
     NoPrompt,
+    /// By the plan of its memory, which is an estimate.
+    #[error("{}", does_not_fit(shortage, *phase))]
+    DoesNotFit {
+        shortage: Shortage,
+        /// The one that takes most.
+        phase: Phase,
+        /// Flags under which it would fit.
+        ways: Vec<String>,
+    },
     #[error("interrupted")]
     Cancelled,
     #[error(transparent)]
@@ -84,6 +93,7 @@ impl PipelineError {
             Self::AreaWithoutImage => Some("use --size".into()),
             Self::OneTransformer(_) => Some("leave it out; --guidance sets the scale of all steps".into()),
             Self::NoBoundary => Some("give it with --boundary, for example 0.875".into()),
+            Self::DoesNotFit { ways, .. } => Some(ways_hint(ways)),
             Self::Camera(error) => error.hint(),
             Self::Import(error) => error.hint(),
             _ => None,
@@ -106,9 +116,33 @@ impl PipelineError {
                 | Self::AreaWithoutImage
                 | Self::OneTransformer(_)
                 | Self::NoBoundary
+                | Self::DoesNotFit { .. }
                 | Self::Camera(_)
                 | Self::Picture(_)
         )
+    }
+}
+
+fn does_not_fit(shortage: &Shortage, phase: Phase) -> String {
+    let Shortage { what, needed, available, .. } = shortage;
+    let [needed, available] = [needed, available].map(|&bytes| bytes as f64 / 1e9);
+    let work = match phase {
+        Phase::Text => "encoding the prompt",
+        Phase::Image => "encoding the images",
+        Phase::Load => "loading the transformer",
+        Phase::Denoise => "denoising",
+        Phase::Decode => "decoding the video",
+    };
+    format!("{work} needs about {needed:.1} GB of {what}; {available:.1} GB are available")
+}
+
+fn ways_hint(ways: &[String]) -> String {
+    match ways {
+        [] => "nothing smaller was found that fits; --memory-limit none tries it all the same".to_owned(),
+        ways => format!(
+            "it would fit with {}; --memory-limit none tries it all the same",
+            ways.join(", or with ")
+        ),
     }
 }
 

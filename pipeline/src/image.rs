@@ -72,7 +72,7 @@ impl Engine<'_> {
     ) -> Result<Tensor<5>, PipelineError> {
         let frame = |picture| self.frame(checkpoint, plan, picture);
         let (first, last) = (frame(&images.first)?, images.last.as_ref().map(frame).transpose()?);
-        let encoder = checkpoint.load_vae_encoder(&self.device)?.with_memory(self.vae_memory);
+        let encoder = checkpoint.load_vae_encoder(&self.device)?.with_memory(self.placement.vae_memory);
         let mut latents = Vec::with_capacity(frames);
         for latent in encoder.encode_stills(first, last, frames) {
             latents.push(latent);

@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod health;
 mod image;
+mod memory;
 mod phases;
 mod plan;
 mod request;
@@ -27,7 +28,11 @@ pub use event::{CancelToken, Event, Phase};
 pub use health::{
     Diagnosis, FLAT, Health, HealthCheck, SATURATED, Statistics, StepStatistics, Subject, largest_rms,
 };
-pub use phases::{Engine, ObserverError, generate, resume};
+pub use memory::{
+    Bytes, DeviceRoom, Machine, MemoryPlan, Offload, Part, PartBytes, PhaseBytes, Placement, Question, Room,
+    Settled, Shortage, VaeTiling, Wish,
+};
+pub use phases::{Engine, ObserverError, generate, resume, stream_pages};
 pub use plan::{Guidance, Images, Plan, Stage};
 pub use request::{GenerateRequest, Noise, Schedule, default_fps};
 pub use state::{DecoderStart, LayerCounts, Pause, Snapshot, Start, State, decoder_memory};

@@ -1,18 +1,15 @@
 //! Text, images, denoise, decode: one component in memory at a time.
 
-use std::{thread, time::Instant};
+use std::{sync::Arc, thread, time::Instant};
 
-use burn::{
-    prelude::*,
-    tensor::{DType, FloatDType},
-};
-use wan_import::{Checkpoint, Component, DtypePolicy, Quant};
-use wan_model::{Sampler, VaeMemory, text::PositionBuckets};
+use burn::{prelude::*, tensor::DType};
+use wan_import::{Checkpoint, Component};
+use wan_model::{BlockWatch, Sampler, WanConfig, text::PositionBuckets};
 
 use crate::{
     CancelToken, Conditioning, DecoderStart, Denoise, Diagnosis, Event, Expert, FrameChunk, Health,
-    HealthCheck, Pause, Phase, PipelineError, Plan, Stage, Start, State, Step, StepStatistics, Subject,
-    camera, health::frames_health, state::Told,
+    HealthCheck, Pause, Phase, PipelineError, Placement, Plan, Stage, Start, State, Step, StepStatistics,
+    Subject, camera, health::frames_health, state::Told,
 };
 
 /// What an observer of events may answer with to end a run.
@@ -21,14 +18,7 @@ pub type ObserverError = Box<dyn std::error::Error + Send + Sync>;
 /// Where and in which precision a run computes, and who watches.
 pub struct Engine<'a> {
     pub device: Device,
-    /// Of matmul inputs and weights; residual stream, norms and scheduler stay f32.
-    pub dtype: FloatDType,
-    /// In how many bits the transformer's large layers are held, if in fewer.
-    pub quant: Option<Quant>,
-    /// Whether the transformer's blocks stay on the host and follow one by one in every pass.
-    pub stream_blocks: bool,
-    /// What the VAE holds while it works.
-    pub vae_memory: VaeMemory,
+    pub placement: Placement,
     pub health: HealthCheck,
     pub cancel: CancelToken,
     pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
@@ -76,22 +66,14 @@ impl<'a> Engine<'a> {
         cancel: CancelToken,
         observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
     ) -> Self {
-        Self {
-            device,
-            dtype: FloatDType::F32,
-            quant: None,
-            stream_blocks: false,
-            vae_memory: VaeMemory::default(),
-            health: HealthCheck::default(),
-            cancel,
-            observer,
-        }
+        let (placement, health) = (Placement::default(), HealthCheck::default());
+        Self { device, placement, health, cancel, observer }
     }
 }
 
 impl Engine<'_> {
     fn check_dtype(&self) -> Result<(), PipelineError> {
-        let dtype = DType::from(self.dtype);
+        let dtype = DType::from(self.placement.dtype);
         if self.device.supports_dtype(dtype) {
             Ok(())
         } else {
@@ -155,6 +137,8 @@ impl Engine<'_> {
             self.cancel.check()?;
             let block = layers.block(index)?;
             rows = rows.into_iter().zip(&positions).map(|(x, at)| block.forward(x, at)).collect();
+            drop(block);
+            layers.release(index);
         }
         let norm = layers.norm()?;
         Ok(rows.into_iter().map(|x| norm.forward(x)).collect())
@@ -212,20 +196,26 @@ impl Engine<'_> {
     ) -> Result<Expert, PipelineError> {
         let half_scales = self.device.supports_dtype(DType::F16);
         let start = Instant::now();
-        let policy = DtypePolicy { quant: self.quant, half_scales, ..DtypePolicy::float(self.dtype) };
-        let transformer = if self.stream_blocks {
-            checkpoint.load_expert(high, &policy, &Device::flex())?.with_blocks_streamed_to(&self.device)
-        } else {
-            checkpoint.load_expert(high, &policy, &self.device)?
+        let policy = self.placement.policy(half_scales);
+        let component = checkpoint.expert(high);
+        let watch = || stream_pages(component, &checkpoint.dit_config);
+        let transformer = match (self.placement.stream_blocks, self.device == Device::flex()) {
+            (false, _) => checkpoint.load_expert(high, &policy, &self.device)?,
+            (true, true) => checkpoint.load_expert(high, &policy, &self.device)?.watched_by(watch()?),
+            (true, false) => {
+                let on_host = checkpoint.load_expert(high, &policy, &Device::flex())?;
+                on_host.with_blocks_streamed_to(&self.device).watched_by(watch()?)
+            }
         };
-        let (bytes, seconds) = (checkpoint.expert(high).bytes(), start.elapsed().as_secs_f64());
+        let (bytes, seconds) = (component.bytes(), start.elapsed().as_secs_f64());
         self.tell(Event::Loaded { bytes, seconds })?;
         let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
         let context = rows.next().ok_or(PipelineError::NoPrompt)?;
         let scale = plan.guidance.of(high);
         let negative = rows.next().filter(|_| scale != 1.0).map(|negative| (negative, scale));
         let image = told.states.as_ref().map(|states| transformer.embed_image(states.clone())).transpose()?;
-        let embed = |path| camera::embed(&transformer, plan, path, self.dtype.into(), &self.device);
+        let embed =
+            |path| camera::embed(&transformer, plan, path, self.placement.camera_blocks, &self.device);
         let camera = plan.camera.as_ref().map(embed).transpose()?;
         let [_, _, frames, rows, columns] = plan.latent.dims();
         let conditioning = Conditioning { context, negative, image, camera };
@@ -271,7 +261,7 @@ impl Engine<'_> {
             _ => StepStatistics::of(step).health(step, noise),
         };
         let Some((subject, health, evidence)) = found else { return Ok(()) };
-        let (step, total, dtype) = (step.index + 1, step.total, DType::from(self.dtype).name());
+        let (step, total, dtype) = (step.index + 1, step.total, DType::from(self.placement.dtype).name());
         self.unwell(Diagnosis { health, subject, phase: Phase::Denoise, step, total, evidence, dtype }, true)
     }
 
@@ -295,7 +285,7 @@ impl Engine<'_> {
         latents: Tensor<5>,
         start: Option<DecoderStart>,
     ) -> Result<(), PipelineError> {
-        let decoder = checkpoint.load_vae_decoder(&self.device)?.with_memory(self.vae_memory);
+        let decoder = checkpoint.load_vae_decoder(&self.device)?.with_memory(self.placement.vae_memory);
         let mut stream = match start {
             Some(start) => start.restore(&decoder, latents)?,
             None => decoder.stream(latents),
@@ -317,11 +307,25 @@ impl Engine<'_> {
     fn examine_frames(&mut self, chunk: &FrameChunk, step: usize, total: usize) -> Result<(), PipelineError> {
         let found = if self.health == HealthCheck::Off { None } else { frames_health(chunk) };
         let Some((health, evidence)) = found else { return Ok(()) };
-        let dtype = if self.vae_memory.half { "f16" } else { "f32" };
+        let dtype = if self.placement.vae_memory.half { "f16" } else { "f32" };
         let (subject, phase) = (Subject::Frames, Phase::Decode);
         let stops = step == 1 || health == Health::NonFinite;
         self.unwell(Diagnosis { health, subject, phase, step, total, evidence, dtype }, stops)
     }
+}
+
+/// For a transformer of `config` whose blocks are read out of the file of `component` in every pass: lets a block's pages
+/// go when a pass has left it, and has those of the next one read meanwhile.
+///
+/// # Errors
+/// [`PipelineError::Import`] if the file is not that of such a transformer.
+pub fn stream_pages(component: &Component, config: &WanConfig) -> Result<BlockWatch, PipelineError> {
+    let pages = Arc::new(component.block_pages(config)?);
+    Ok(BlockWatch(Arc::new(move |index| {
+        pages.release(index + pages.count() - 1);
+        let pages = pages.clone();
+        thread::spawn(move || pages.read_ahead(index + 1));
+    })))
 }
 
 fn host_values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {

@@ -219,7 +219,7 @@ pub struct QuantArgs {
     pub common: Common,
 }
 
-fn preset() -> impl TypedValueParser<Value = Preset> {
+pub(super) fn preset() -> impl TypedValueParser<Value = Preset> {
     let names = PossibleValuesParser::new(Preset::ALL.map(|preset| preset.name));
     names.try_map(|name| Preset::named(&name).ok_or("no such model"))
 }

@@ -6,7 +6,7 @@ pub(super) use request::check_inputs;
 
 use std::{collections::BTreeSet, time::Instant};
 
-use super::{print, print_json, pull};
+use super::{plan, print, print_json, pull};
 use crate::{
     CancelToken, Failure, Kind,
     args::GenerateArgs,
@@ -26,6 +26,9 @@ use crate::{
 
 /// Makes one video and prints its path, or the report.
 pub fn run(args: GenerateArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
+    if args.dry_run {
+        return plan::tell(&args, None, quiet);
+    }
     let progress = Progress::new(quiet);
     let job = prepare(&args, &progress)?;
     carry_out(job, progress, args.json, leave)
@@ -98,6 +101,27 @@ pub(super) fn target(choice: DeviceChoice, progress: &Progress) -> Result<Target
         progress.line(&format!("device: auto takes {}", device.describe()));
     }
     Ok(device)
+}
+
+/// The request of a job that is planned alone: without a prompt if none is given, and `without_model` if another stands
+/// in for it.
+pub(super) fn planned(args: &GenerateArgs, without_model: bool, quiet: bool) -> Result<Request, Failure> {
+    let from = args.from.as_deref().map(Metadata::of).transpose()?;
+    let mut settings = request::given(args, from.as_ref())?;
+    if !without_model {
+        request::check_inputs(&mut settings, None)?;
+    }
+    if settings.prompt.is_some() {
+        request::check_prompts(&settings)?;
+    }
+    let device = target(settings.device.unwrap_or_default(), &Progress::new(quiet))?;
+    let trust = Trust {
+        save_every: args.trust.save_every(),
+        health: args.trust.health(),
+        record: None,
+        resume: None,
+    };
+    Ok(Request { settings: Settings { model: settings.model(), ..settings }, device, dump: None, trust })
 }
 
 /// The engine's signature: [`engine::run`], or a stand-in.

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Adapter, AdapterKind};
+use super::{Adapter, AdapterId, AdapterKind};
 
 /// Graphics interfaces in the order in which the portable compiler tries them.
 const INTERFACES: &[wgpu::Backend] = if cfg!(target_os = "macos") {
@@ -70,6 +70,36 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
             && !adapter.cooperative_matrix_properties().is_empty(),
         spirv: spirv(adapter),
     }
+}
+
+/// The largest memory of an adapter's own, where its driver tells.
+#[cfg(not(target_os = "macos"))]
+pub fn memory_bytes(id: &AdapterId) -> Option<u64> {
+    let interface = wgpu::Backend::Vulkan;
+    if !wgpu::Instance::enabled_backend_features().contains(interface.into()) {
+        return None;
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: interface.into(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let found = wait(instance.enumerate_adapters(interface.into()));
+    let adapter =
+        found.iter().filter(|adapter| kind(adapter.get_info().device_type) == id.kind).nth(id.ordinal)?;
+    // SAFETY: the adapter is only asked for its properties; the guard is dropped here.
+    let vulkan = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let device = vulkan.raw_physical_device();
+    // SAFETY: the device is that of the instance, and both live as long as the guard.
+    let memory =
+        unsafe { vulkan.shared_instance().raw_instance().get_physical_device_memory_properties(device) };
+    // Bit 0 of a heap's flags: it is the device's own.
+    let own = memory.memory_heaps_as_slice().iter().filter(|heap| heap.flags.as_raw() & 1 == 1);
+    own.map(|heap| heap.size).max()
+}
+
+#[cfg(target_os = "macos")]
+pub fn memory_bytes(_: &AdapterId) -> Option<u64> {
+    None
 }
 
 /// Without explicitly laid out workgroup memory, compiled kernels that share memory crash some drivers.

@@ -3,18 +3,20 @@
 use burn::tensor::FloatDType;
 use wan_import::FileHash;
 use wan_model::Grid;
-use wan_pipeline::Plan;
+use wan_pipeline::{Placement, Plan};
 
 use crate::{
     metadata::ModelFile,
-    settings::{DtypeChoice, Schedule, Settings, Size, Solver, Task},
+    settings::{DtypeChoice, Schedule, Settings, Size, Solver, Task, VaeTiling},
 };
 
 /// Timesteps of a noise level of 1.
 const TIMESTEPS: f64 = 1000.0;
 
 /// The values of `plan`; the device stays what was asked for.
-pub fn settings(plan: &Plan, given: &Settings, dtype: FloatDType) -> Settings {
+pub fn settings(plan: &Plan, given: &Settings, placement: &Placement) -> Settings {
+    let tiling = placement.vae_memory.tiling;
+    let tiles = tiling.map(|tiling| tiling.counts([plan.latent.height, plan.latent.width]));
     let two = plan.boundary.is_some();
     Settings {
         prompt: Some(plan.prompt.clone()),
@@ -38,13 +40,15 @@ pub fn settings(plan: &Plan, given: &Settings, dtype: FloatDType) -> Settings {
             Grid::Diffusers => Schedule::Diffusers,
         }),
         seed: given.noise.is_none().then_some(plan.seed),
-        dtype: Some(match dtype {
+        dtype: Some(match placement.dtype {
             FloatDType::F16 => DtypeChoice::F16,
             FloatDType::BF16 => DtypeChoice::Bf16,
             _ => DtypeChoice::F32,
         }),
         quant: Some(given.quant.unwrap_or_default()),
         vae_dtype: Some(given.vae_dtype.unwrap_or_default()),
+        vae_tiling: Some(tiles.map_or(VaeTiling::Off, VaeTiling::Tiles)),
+        memory_limit: None,
         ..given.clone()
     }
 }

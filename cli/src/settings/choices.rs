@@ -88,10 +88,10 @@ pub enum Quant {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Offload {
-    /// the components, as with model
+    /// the components, and the blocks too if there is no room for them
     #[default]
     Auto,
-    /// no part of a component at work
+    /// the same as model: components take turns whatever there is room for
     None,
     /// the components that are not at work
     Model,

@@ -11,6 +11,7 @@ mod film;
 mod inspect;
 mod interrupt;
 mod metadata;
+mod plan;
 mod refusals;
 #[cfg(unix)]
 mod resume;

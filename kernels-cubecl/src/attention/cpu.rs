@@ -51,6 +51,11 @@ pub fn attention(
     }
 }
 
+/// Keys and values that are packed at a time, of `heads` heads of `lk` keys of `d` channels.
+pub(crate) fn packed_bytes(heads: usize, lk: usize, d: usize) -> u64 {
+    (flash::group_len(flash::layout(lk, d), heads) * size_of::<f32>()) as u64
+}
+
 /// [`attention`] of tensors that hold `E`: rows become f32 where they are packed, and only there.
 fn stored<E: Element + Pod>(
     qkv: [FlexTensor; 3],

@@ -41,7 +41,7 @@ pub(crate) const OPERATION: Operation = Operation {
 };
 
 /// Widest head of the kernels: what a unit's registers hold of the result.
-const MAX_WIDTH: usize = 128;
+pub(crate) const MAX_WIDTH: usize = 128;
 
 /// See [`crate::attention`] and [`crate::rope_attention`], both of `[b, h, l, d]` views
 /// to `[b, l, h, d]`.

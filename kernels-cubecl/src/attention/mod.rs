@@ -26,9 +26,10 @@ mod window;
 use burn::{backend::Dispatch, prelude::*, tensor::module, tensor::ops::AttentionModuleOptions};
 
 use crate::{Road, RopeTable, fall_back, road};
+pub(crate) use cpu::packed_bytes;
 use launch::Attention;
-pub(crate) use launch::OPERATION;
 pub use launch::matrix_units;
+pub(crate) use launch::{MAX_WIDTH, OPERATION};
 pub use shape::AttentionShape;
 pub use window::Window;
 

@@ -9,7 +9,7 @@ use super::{
 use crate::split::Work;
 
 /// Bytes of transformed filters held at a time.
-const FILTER_BYTES: usize = 64 << 20;
+pub(crate) const FILTER_BYTES: usize = 64 << 20;
 
 /// What Winograd's transforms cost, in products: of pixels, for each product; of results, as that many more input
 /// channels would. Both follow from the times of both kernels on llvmpipe.

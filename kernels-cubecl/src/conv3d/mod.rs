@@ -20,6 +20,7 @@ use burn::{backend::Dispatch, prelude::*, tensor::DType};
 use crate::{DeviceCaps, DeviceKind, KernelError, Road, dispatch::road_for, fall_back};
 pub(crate) use launch::OPERATION;
 use launch::{Conv3d, Maybe, Past};
+pub(crate) use method::FILTER_BYTES;
 use shape::ConvShape;
 
 /// Stride and zero padding `(before, after)` over time, height and width.

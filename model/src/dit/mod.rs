@@ -4,6 +4,7 @@
 
 mod attention;
 mod block;
+mod bytes;
 mod camera;
 mod conditions;
 mod context;
@@ -16,6 +17,7 @@ mod transformer;
 
 pub use attention::Attention;
 pub use block::WanBlock;
+pub use bytes::{PassBytes, PassShape};
 pub use camera::{CameraContext, CameraEmbed};
 pub use conditions::{Conditions, Timestep};
 pub use context::Context;
@@ -23,4 +25,4 @@ pub use embed::{PatchEmbed, TextEmbed, TimeEmbed};
 pub use ffn::FeedForward;
 pub use head::Head;
 pub use image::ImageEmbed;
-pub use transformer::WanTransformer;
+pub use transformer::{BlockWatch, WanTransformer};

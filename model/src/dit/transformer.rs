@@ -1,6 +1,6 @@
 //! The whole transformer: embed, blocks, head.
 
-use std::{borrow::Cow, convert::Infallible};
+use std::{borrow::Cow, convert::Infallible, fmt, sync::Arc};
 
 use burn::{module::Module, prelude::*};
 use tracing::instrument;
@@ -27,6 +27,8 @@ pub struct WanTransformer {
     #[module(skip)]
     streamed_to: Option<Device>,
     #[module(skip)]
+    watch: Option<BlockWatch>,
+    #[module(skip)]
     config: WanConfig,
 }
 
@@ -43,6 +45,7 @@ impl WanTransformer {
             blocks: (0..config.layers).map(|_| WanBlock::new(config, device)).collect(),
             head: Head::new(config, device),
             streamed_to: None,
+            watch: None,
             config: config.clone(),
         }
     }
@@ -52,6 +55,11 @@ impl WanTransformer {
     pub fn with_blocks_streamed_to(mut self, device: &Device) -> Self {
         let blocks = std::mem::take(&mut self.blocks);
         Self { blocks, streamed_to: Some(device.clone()), ..self.to_device(device) }
+    }
+
+    /// The same network, which tells `watch` of each block that a pass comes to.
+    pub fn watched_by(self, watch: BlockWatch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     pub fn config(&self) -> &WanConfig {
@@ -166,6 +174,9 @@ impl WanTransformer {
         let mut next = self.block(0);
         for index in 0..self.blocks.len() {
             let Some(block) = next else { break };
+            if let Some(BlockWatch(reached)) = &self.watch {
+                reached(index);
+            }
             let reading = block.read(index, shared);
             let with_text = |(x, text): (_, &&Context)| {
                 go_on()?;
@@ -209,6 +220,16 @@ impl WanTransformer {
         let by_frame: Tensor<4> = x.reshape([f, i * j, pt, ph * pw * c]).swap_dims(1, 2);
         let patches: Tensor<6> = by_frame.reshape([f * pt, i, j, ph, pw, c]).permute([5, 0, 1, 3, 2, 4]);
         patches.reshape([1, c, latent[0], latent[1], latent[2]])
+    }
+}
+
+/// Called with the index of each block that a pass comes to, such as to have the next one's weights read in time.
+#[derive(Clone)]
+pub struct BlockWatch(pub Arc<dyn Fn(usize) + Send + Sync>);
+
+impl fmt::Debug for BlockWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlockWatch")
     }
 }
 

@@ -50,6 +50,18 @@ impl Umt5Config {
     }
 }
 
+impl Umt5Config {
+    /// Bytes that one layer holds at most beside its weights, for a text of `rows` tokens: attention's bias and scores
+    /// and what becomes of them, or the feed-forward's hidden values.
+    pub fn layer_bytes(&self, rows: usize) -> u64 {
+        let (inner, stream) = (self.heads * self.d_kv, rows * self.d_model);
+        let scores = self.heads * rows * rows;
+        let attention = stream + 4 * rows * inner + 3 * scores;
+        let feed_forward = 2 * stream + 4 * rows * self.d_ff;
+        (attention.max(feed_forward) * size_of::<f32>()) as u64
+    }
+}
+
 /// All layers at once. A caller short of memory loads one [`Umt5Block`] after the other instead, then the final
 /// [`Umt5Norm`].
 #[derive(Module, Debug)]

@@ -1,7 +1,7 @@
 //! Widths, stages and latent statistics of a video VAE.
 
 /// Frames before its own that a causal convolution over three frames sees.
-const CONV_MEMORY: usize = 2;
+pub(super) const CONV_MEMORY: usize = 2;
 
 /// The shape of a causal video VAE.
 #[derive(Clone, Debug, PartialEq)]

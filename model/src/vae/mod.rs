@@ -1,6 +1,7 @@
 //! The causal video VAE: frames to latents and back, one latent frame at a time.
 
 mod blocks;
+mod bytes;
 mod causal_conv;
 mod config;
 mod decoder;
@@ -16,6 +17,7 @@ mod shortcut;
 mod statistics;
 mod tiling;
 
+pub use bytes::VaeBytes;
 pub use config::{VaeConfig, VaeConfigError};
 pub use decoder::{DecodeStream, VaeDecoder};
 pub use encoder::VaeEncoder;

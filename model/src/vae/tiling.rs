@@ -47,6 +47,25 @@ impl Tiling {
     }
 }
 
+impl Tiling {
+    /// `counts` tiles over rows and columns of frames of `[rows, columns]` latent pixels, or fewer where they would have
+    /// less than twice the overlap.
+    pub fn of_counts(config: &VaeConfig, size: [usize; 2], counts: [usize; 2]) -> Self {
+        let overlap = (OVERLAP_PIXELS / config.spatial_factor()).max(1);
+        let side = |size: usize, count: usize| {
+            let count = count.max(1);
+            (size + (count - 1) * overlap).div_ceil(count).max(2 * overlap).min(size.max(1))
+        };
+        Self { rows: side(size[0], counts[0]), columns: side(size[1], counts[1]), overlap }
+    }
+
+    /// Tiles over the rows and over the columns of frames of `[rows, columns]` latent pixels.
+    pub fn counts(&self, [rows, columns]: [usize; 2]) -> [usize; 2] {
+        [(rows, self.rows), (columns, self.columns)]
+            .map(|(size, tile)| spans(size, tile, self.overlap, 1).len())
+    }
+}
+
 /// One tile along one axis.
 #[derive(Clone, Debug, PartialEq)]
 struct Span {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::{prelude::*, tensor::FloatDType};
 use testkit::Golden;
 use wan_import::{Checkpoint, Source};
-use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
+use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, Placement, generate};
 
 /// `tests/goldens/tiny/<layout>`.
 pub fn tiny(layout: &str) -> PathBuf {
@@ -70,7 +70,8 @@ pub fn run_in(
     };
     let plan = request.plan(checkpoint)?;
     let cancel = CancelToken::default();
-    let mut engine = Engine { dtype, ..Engine::new(device.clone(), cancel, &mut watch) };
+    let placement = Placement { dtype, ..Placement::default() };
+    let mut engine = Engine { placement, ..Engine::new(device.clone(), cancel, &mut watch) };
     generate(checkpoint, &plan, &mut engine)?;
     Ok(film)
 }

@@ -46,10 +46,10 @@ pub struct Problem<'a, E> {
 /// Writes the result as `[b, lq, h, d]`.
 pub fn flash<E: Element>(problem: &Problem<'_, E>, out: &mut [E]) {
     let tile = TileShape::of_this_machine();
-    let layout = Layout::new(problem.shape.lk, problem.shape.d, tile.columns, BLOCK_KEYS);
+    let layout = layout(problem.shape.lk, problem.shape.d);
     let rows = task_rows(problem, tile.rows);
-    let group = (PACKED_BYTES / size_of::<f32>() / layout.head_len()).clamp(1, problem.shape.heads);
-    let mut packed = Buffer::zeros(group * layout.head_len());
+    let mut packed = Buffer::zeros(group_len(layout, problem.shape.heads));
+    let group = group_len(layout, problem.shape.heads) / layout.head_len();
     let row_len = problem.shape.heads * problem.shape.d;
     for (batch, out) in out.chunks_exact_mut(problem.shape.lq * row_len).enumerate() {
         for first in (0..problem.shape.heads).step_by(group) {
@@ -70,6 +70,16 @@ pub fn flash<E: Element>(problem: &Problem<'_, E>, out: &mut [E]) {
             });
         }
     }
+}
+
+/// How `lk` keys of `d` channels are packed on this machine.
+pub fn layout(lk: usize, d: usize) -> Layout {
+    Layout::new(lk, d, TileShape::of_this_machine().columns, BLOCK_KEYS)
+}
+
+/// Floats of the heads that are packed at a time.
+pub fn group_len(layout: Layout, heads: usize) -> usize {
+    (PACKED_BYTES / size_of::<f32>() / layout.head_len()).clamp(1, heads) * layout.head_len()
 }
 
 /// Rows per task: whole register tiles, and at least four tasks per thread where that leaves a few tiles each.

@@ -19,15 +19,13 @@ use super::{
     transform::{OUT, POINTS},
 };
 use crate::{
+    conv3d::FILTER_BYTES,
     host::{Output, on_all_threads},
     tile::{TileShape, on_tiles},
 };
 
 /// Transformed inputs a thread holds at most, unless one panel alone takes more.
 const SCRATCH_BYTES: usize = 6 << 20;
-
-/// Transformed filters held at a time, unless one group alone takes more; inputs are transformed anew for the next ones.
-const FILTER_BYTES: usize = 64 << 20;
 
 /// Panels of tiles in one block at most.
 const MOST_PANELS: usize = 4;
