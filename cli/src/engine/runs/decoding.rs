@@ -16,7 +16,7 @@ use safetensors::{Dtype, View};
 use serde::{Deserialize, Serialize};
 use wan_pipeline::{DecoderStart, FrameChunk, LayerCounts, decoder_memory};
 
-use super::{RunError, SaveEvery, keeper::AUTO_SECONDS, state, sync_folder};
+use super::{RunError, SaveEvery, keeper::{AUTO_SECONDS, SHARE}, state, sync_folder};
 use crate::media::TemporaryFile;
 
 /// All frames so far, one after the other.
@@ -25,9 +25,7 @@ const FRAMES: &str = "frames.raw";
 const POINT: &str = "decode.json";
 /// Longest such file that is read, in bytes.
 const MAX_POINT: u64 = 16 << 20;
-/// Part of the time that may go into saving what the decoder remembers, which is gigabytes for large frames.
-const SHARE: f64 = 0.05;
-/// Bytes a second that a first save is expected to take.
+/// Bytes a second of a first save of what the decoder remembers, which is gigabytes for large frames.
 const PACE: f64 = 400e6;
 
 /// Between two latent frames.

@@ -3,7 +3,7 @@
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use burn::tensor::TensorData;
@@ -17,13 +17,16 @@ use super::{
 
 /// Work that may be lost where nobody said how much.
 pub const AUTO_SECONDS: f64 = 5.0;
+/// Part of the time that may go into writing states then.
+pub const SHARE: f64 = 0.05;
 
 /// How often a run's state is written, apart from before decoding and when it ends too early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SaveEvery {
     /// Not at all, then neither.
     Never,
-    /// After the first step that ends more than five seconds after the last time.
+    /// After the first step that ends more than five seconds after the last time, or twenty times as long after it as that
+    /// took.
     #[default]
     Auto,
     /// After every so many steps, and latent frames.
@@ -56,6 +59,8 @@ pub struct Keeper {
     /// The step of the state that is there.
     saved: Option<usize>,
     since: Instant,
+    /// Seconds that the last save took.
+    cost: f64,
     decoding: Option<Decoding>,
     decoded: Option<Decoded>,
     /// Whether decoded frames are kept; not once that failed.
@@ -72,6 +77,7 @@ impl Keeper {
             run: None,
             saved: None,
             since: Instant::now(),
+            cost: 0.0,
             decoding: None,
             decoded: None,
             keeps_frames: true,
@@ -110,7 +116,7 @@ impl Keeper {
     fn is_due(&self, step: usize, last: bool) -> bool {
         let due = match self.every {
             SaveEvery::Never => return false,
-            SaveEvery::Auto => self.since.elapsed() > Duration::from_secs_f64(AUTO_SECONDS),
+            SaveEvery::Auto => self.since.elapsed().as_secs_f64() > AUTO_SECONDS.max(self.cost / SHARE),
             SaveEvery::Steps(steps) => step.is_multiple_of(steps.get()),
         };
         self.saved != Some(step) && (due || last)
@@ -125,13 +131,14 @@ impl Keeper {
             }
         };
         let path = self.run.insert(run).state();
+        let start = Instant::now();
         let mut snapshot = state.snapshot();
         snapshot.tensors.extend(extra);
         self.header.step = snapshot.step;
         self.header.saved = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         state::write(&path, self.header.clone(), &snapshot)?;
         self.saved = Some(snapshot.step);
-        self.since = Instant::now();
+        (self.since, self.cost) = (Instant::now(), start.elapsed().as_secs_f64());
         Ok(Saved { path, step: snapshot.step, steps: self.header.steps })
     }
 
