@@ -109,7 +109,7 @@ pub(super) fn planned(args: &GenerateArgs, without_model: bool, quiet: bool) -> 
     let from = args.from.as_deref().map(Metadata::of).transpose()?;
     let mut settings = request::given(args, from.as_ref())?;
     if !without_model {
-        request::check_inputs(&mut settings, None)?;
+        check_inputs(&mut settings, None)?;
     }
     if settings.prompt.is_some() {
         request::check_prompts(&settings)?;

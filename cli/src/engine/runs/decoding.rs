@@ -16,7 +16,11 @@ use safetensors::{Dtype, View};
 use serde::{Deserialize, Serialize};
 use wan_pipeline::{DecoderStart, FrameChunk, LayerCounts, decoder_memory};
 
-use super::{RunError, SaveEvery, keeper::{AUTO_SECONDS, SHARE}, state, sync_folder};
+use super::{
+    RunError, SaveEvery,
+    keeper::{AUTO_SECONDS, SHARE},
+    state, sync_folder,
+};
 use crate::media::TemporaryFile;
 
 /// All frames so far, one after the other.
