@@ -4,7 +4,10 @@ use std::path::Path;
 
 use crate::{
     config,
-    engine::{dump, picture},
+    engine::{
+        dump, picture,
+        runs::{self, Decoded},
+    },
     metadata::Metadata,
 };
 
@@ -26,4 +29,20 @@ pub fn clip(path: &Path) -> String {
 /// Of a `wan.toml`.
 pub fn defaults(path: &Path) -> String {
     config::file(path).map_or_else(|failure| failure.message, |_| "good".to_owned())
+}
+
+/// Of what a run goes on from.
+pub fn state(path: &Path) -> String {
+    runs::read(path).map_or_else(|error| error.to_string(), |_| "good".to_owned())
+}
+
+/// Of the frames that a run has decoded, of twelve bytes each, and of what its decoder remembers.
+pub fn decoded(path: &Path) -> String {
+    let Some(decoded) = Decoded::open(path.parent().unwrap_or(path)) else { return "none".to_owned() };
+    let frames = decoded.each(12, &mut |_| Ok(()));
+    let start = decoded.start().map(|start| (start.load)("conv.0").is_some());
+    match (frames, start) {
+        (Ok(()), Ok(true)) => "good".to_owned(),
+        (frames, start) => format!("{:?} {:?}", frames.err(), start.err()),
+    }
 }

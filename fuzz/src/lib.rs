@@ -3,6 +3,7 @@
 
 pub mod mutate;
 pub mod readers;
+mod seeds;
 pub mod wrap;
 
 use std::{path::Path, sync::OnceLock};

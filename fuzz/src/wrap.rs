@@ -65,6 +65,15 @@ pub fn bitsandbytes(state: &[u8]) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 36], &values, state].concat()
 }
 
+/// A run's state, of which this is the JSON, with the only tensor `latents`.
+pub fn state(json: &[u8]) -> Vec<u8> {
+    let text = serde_json::Value::from(String::from_utf8_lossy(json));
+    let header = format!(
+        r#"{{"__metadata__":{{"wan_state":{text}}},"latents":{{"dtype":"F32","shape":[1,1,1,2,2],"data_offsets":[0,16]}}}}"#
+    );
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 16]].concat()
+}
+
 /// A PNG of these chunks: after the signature, each is a length of two bytes, a name of four, and contents.
 pub fn png(chunks: &[u8]) -> Vec<u8> {
     let (mut file, mut rest) = (b"\x89PNG\r\n\x1a\n".to_vec(), chunks);
