@@ -40,7 +40,7 @@ pub fn state(path: &Path) -> String {
 pub fn decoded(path: &Path) -> String {
     let Some(decoded) = Decoded::open(path.parent().unwrap_or(path)) else { return "none".to_owned() };
     let frames = decoded.each(12, &mut |_| Ok(()));
-    let start = decoded.start().map(|start| (start.load)("conv.0").is_some());
+    let start = decoded.start().map(|mut start| (start.load)("conv.0").is_some());
     match (frames, start) {
         (Ok(()), Ok(true)) => "good".to_owned(),
         (frames, start) => format!("{:?} {:?}", frames.err(), start.err()),
