@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use testkit::Golden;
 use wan_import::{Checkpoint, Source};
 use wan_pipeline::{
-    CancelToken, Diagnosis, Engine, Event, GenerateRequest, Health, HealthCheck, Pause, PipelineError, Step,
-    StepStatistics, Subject, generate,
+    CancelToken, Diagnosis, Engine, Event, GenerateRequest, Health, HealthCheck, Pause, PipelineError,
+    Placement, Step, StepStatistics, Subject, generate,
 };
 
 const DIT: &str = "transformer/diffusion_pytorch_model.safetensors";
@@ -105,7 +105,8 @@ fn run(
         Ok(())
     };
     let plain = Engine::new(Device::flex(), CancelToken::default(), &mut observer);
-    let mut engine = Engine { dtype, health, ..plain };
+    let placement = Placement { dtype, ..Placement::default() };
+    let mut engine = Engine { placement, health, ..plain };
     outcome.result = generate(checkpoint, &plan, &mut engine);
     outcome
 }
