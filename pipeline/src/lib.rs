@@ -35,5 +35,5 @@ pub use memory::{
 pub use phases::{Engine, ObserverError, generate, resume, stream_pages};
 pub use plan::{Guidance, Images, Plan, Stage};
 pub use request::{GenerateRequest, Noise, Schedule, default_fps};
-pub use state::{DecoderStart, LayerCounts, Pause, Snapshot, Start, State, decoder_memory};
+pub use state::{DecoderStart, LayerCounts, LoadTensor, Pause, Snapshot, Start, State, decoder_memory};
 pub use task::Task;

@@ -43,9 +43,11 @@ pub struct Snapshot {
 pub struct DecoderStart {
     pub frame: usize,
     pub layers: LayerCounts,
-    /// The tensor of a name that [`decoder_memory`] gave; read one by one.
-    pub load: Box<dyn FnMut(&str) -> Option<TensorData>>,
+    pub load: LoadTensor,
 }
+
+/// Gives the tensor of a name that [`decoder_memory`] gave; they are asked for one by one.
+pub type LoadTensor = Box<dyn FnMut(&str) -> Option<TensorData>>;
 
 /// Of each tile's layers whether they have seen a frame, and how many they remember.
 pub type LayerCounts = Vec<Vec<(bool, usize)>>;

@@ -70,7 +70,7 @@ fn a_step_on_random_weights_has_its_length_its_forwards_and_its_share_of_the_pea
         rows(&[&ONE_BLOCK[..], &["--tokens", "24", "--quant", "none,int8", "--steps", "10"]].concat());
     let [peak, exact, quantized] = &lines[..] else { panic!("{lines:?}") };
     let (l, d, f, k) = (24.0, 1536.0, 8960.0, 512.0);
-    let block = 12.0 * l * d * d + 4.0 * l * l * d + 4.0 * k * d * d + 4.0 * l * k * d + 4.0 * l * d * f;
+    let block = 12.0 * l * d * d + 4.0 * l * l * d + 4.0 * l * k * d + 4.0 * l * d * f;
     for row in [exact, quantized] {
         assert_eq!(
             (&row["tokens"], &row["forwards"], &row["camera"]),
