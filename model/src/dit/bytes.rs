@@ -1,6 +1,7 @@
 //! What a forward pass holds beside the weights, by shapes alone: at each place where a block holds most, the tensors
 //! that live there.
 
+use super::ffn::HIDDEN_BYTES;
 use crate::WanConfig;
 
 /// Bytes of an f32.
@@ -101,16 +102,18 @@ impl WanConfig {
         2 * self.stream(shape) + shape.tokens * self.dim * (shape.value_bytes + SINGLE)
     }
 
-    /// Stream, input or output, and the hidden values; weights in fewer bits round these to the products' dtype on their
-    /// way.
+    /// Stream, input, results so far, and the hidden values of some tokens, of all of them if they are few; weights in
+    /// fewer bits round these to the products' dtype on their way.
     fn feed_forward(&self, shape: &PassShape) -> usize {
-        let (values, hidden) = (shape.tokens * self.dim, shape.tokens * self.ffn_dim);
+        let at_once = (HIDDEN_BYTES / SINGLE / self.ffn_dim).clamp(1, shape.tokens.max(1));
+        let (values, hidden) = (shape.tokens * self.dim, at_once * self.ffn_dim);
         let (narrowed, e) = (shape.quantized && shape.value_bytes != SINGLE, shape.value_bytes);
         let (outer, inner) = match (shape.on_host, narrowed) {
             (true, false) => (0, SINGLE),
             (true, true) => (0, SINGLE + e),
             (false, _) => (2 * values * e, e),
         };
-        2 * self.stream(shape) + outer + hidden * inner + self.packed(shape, self.ffn_dim)
+        let streams = if at_once < shape.tokens { 3 } else { 2 };
+        streams * self.stream(shape) + outer + hidden * inner + self.packed(shape, self.ffn_dim)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 /// Of the hidden values that are held at a time, in f32. Below 32 MiB glibc hands out memory that was used before, while
 /// every page of larger blocks is cleared anew; a product of some hundred rows is as fast as one of all.
-const HIDDEN_BYTES: usize = 28 << 20;
+pub(super) const HIDDEN_BYTES: usize = 28 << 20;
 
 /// Linear, GELU (tanh form), linear.
 #[derive(Module, Debug)]
