@@ -12,7 +12,7 @@ use wan_import::{Checkpoint, Source};
 use wan_model::{Solver, image::Picture};
 use wan_pipeline::{
     CancelToken, DecoderStart, Engine, Event, GenerateRequest, LayerCounts, Noise, Pause, PipelineError,
-    Plan, Snapshot, Start, decoder_memory, generate, resume,
+    Placement, Plan, Snapshot, Start, decoder_memory, generate, resume,
 };
 
 /// Everything a run told.
@@ -98,7 +98,8 @@ impl Case {
             Ok(())
         };
         let plain = Engine::new(self.device.clone(), cancel.clone(), &mut observer);
-        let mut engine = Engine { dtype: self.dtype, ..plain };
+        let placement = Placement { dtype: self.dtype, ..Placement::default() };
+        let mut engine = Engine { placement, ..plain };
         let result = match start {
             None => generate(&self.checkpoint, &self.plan, &mut engine),
             Some(start) => resume(&self.checkpoint, &self.plan, start, &mut engine),
