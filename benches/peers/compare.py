@@ -39,6 +39,7 @@ def options():
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("peers-data"), help="for checkpoint and inputs")
     parser.add_argument("--what", default="forward,decode,encode,text,start")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1e9, help="no more rounds of one thing when these are over")
     parser.add_argument("--warm", type=int, default=1, help="runs before those that count")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=pathlib.Path, help="one JSON object a line is appended there")
@@ -175,15 +176,19 @@ def compare(args, what):
     theirs = [sys.executable, __file__, "--wan", args.wan, "--work", args.work, "--worker", what,
               "--threads", str(args.threads)]
     programs = {"ours": Turns(list(map(str, ours)), args.threads), "theirs": Turns(list(map(str, theirs)), args.threads)}
+    begun = time.perf_counter()
     for round_ in range(args.warm + args.rounds):
         for program in programs.values():
             program.run(counts=round_ >= args.warm)
+        each = (time.perf_counter() - begun) / (round_ + 1)
+        if round_ >= args.warm and each * (round_ + 2) > args.seconds:
+            break
     for program in programs.values():
         program.end()
     keys = ("seconds", "processor_seconds", "peak_memory_bytes", "anonymous_memory_bytes")
     row = {name: {key: of(program.costs, key) for key in keys} for name, program in programs.items()}
     row["ratio"] = {key: row["ours"][key]["median"] / row["theirs"][key]["median"] for key in keys[:3]}
-    return {"what": what, "rounds": args.rounds, **row, "relative_l2": distance(args.work)}
+    return {"what": what, "rounds": len(programs["ours"].costs), **row, "relative_l2": distance(args.work)}
 
 
 def start(args):

@@ -3,10 +3,10 @@
 mod support;
 
 use burn::{prelude::*, tensor::FloatDType};
-use support::{open, request, run, run_in, tiny};
+use support::{open, request, run, run_in, run_placed, tiny};
 use testkit::{FRAMES_MEAN, Golden, TestDevice, Tolerance, devices, mean_difference, relative_l2};
 use wan_model::Solver;
-use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, generate};
+use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Noise, PipelineError, Placement, generate};
 
 #[test]
 fn a_diffusers_folder_gives_the_latents_and_frames_of_diffusers() {
@@ -49,6 +49,20 @@ fn every_solver_and_no_guidance_follow_diffusers() {
         let film = run(&checkpoint, &request, &Device::flex()).expect("a good run");
         let error = relative_l2(&film.steps[5], golden.get(&format!("{name}.latents")).1);
         assert!(error <= Tolerance::RUN.0, "{name}: {error:.2e}");
+    }
+}
+
+/// On the host they are read out of the mapped file in every pass, whose pages come and go.
+#[test]
+fn streamed_blocks_give_the_same_bits() {
+    let golden = Golden::load("pipeline");
+    let checkpoint = open(&tiny("diffusers"));
+    for TestDevice { name, device, .. } in devices().iter().filter(|d| d.name != "ndarray") {
+        let placed = |stream_blocks| {
+            let placement = Placement { stream_blocks, ..Placement::default() };
+            run_placed(placement, &checkpoint, &request(&golden), device).expect("a good run")
+        };
+        assert!(placed(true).steps == placed(false).steps, "{name}");
     }
 }
 

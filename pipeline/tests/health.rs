@@ -123,16 +123,14 @@ fn assert_first_step(outcome: &Outcome, health: Health, subject: Subject, advice
     assert_eq!((outcome.steps, outcome.kept), (0, Some(0)));
 }
 
+/// Values of attention, which are held in the products' dtype, of some hundred thousands.
 #[test]
 fn an_activation_beyond_f16_is_told_from_a_damaged_file() {
-    let large = |faulty: Faulty| {
-        faulty.with(DIT, "blocks.0.ffn.net.0.proj.weight", |w| w * 1e3).with(
-            DIT,
-            "blocks.0.ffn.net.2.weight",
-            |w| w * 1e3,
-        )
-    };
-    let faulty = large(Faulty::new(&tiny("diffusers")));
+    let faulty = Faulty::new(&tiny("diffusers")).with(DIT, "blocks.0.attn1.to_v.weight", |w| w * 1e4).with(
+        DIT,
+        "blocks.0.scale_shift_table",
+        |w| w * 1e2,
+    );
     let outcome = stopped(&faulty, FloatDType::F16);
     assert_first_step(&outcome, Health::NonFinite, Subject::Output, "--dtype f32");
     let in_f32 = stopped(&faulty, FloatDType::F32);

@@ -57,6 +57,15 @@ pub fn run_in(
     request: &GenerateRequest,
     device: &Device,
 ) -> Result<Film, PipelineError> {
+    run_placed(Placement { dtype, ..Placement::default() }, checkpoint, request, device)
+}
+
+pub fn run_placed(
+    placement: Placement,
+    checkpoint: &Checkpoint,
+    request: &GenerateRequest,
+    device: &Device,
+) -> Result<Film, PipelineError> {
     let mut film = Film::default();
     let mut watch = |event: Event<'_>| {
         match event {
@@ -70,7 +79,6 @@ pub fn run_in(
     };
     let plan = request.plan(checkpoint)?;
     let cancel = CancelToken::default();
-    let placement = Placement { dtype, ..Placement::default() };
     let mut engine = Engine { placement, ..Engine::new(device.clone(), cancel, &mut watch) };
     generate(checkpoint, &plan, &mut engine)?;
     Ok(film)
