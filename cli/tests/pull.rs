@@ -78,6 +78,12 @@ fn a_model_is_pulled_once_and_used_by_its_name() {
         serde_json::from_str(&good(&bench.wan(&["pull", MODEL, "--dry-run", "--json"]))).unwrap();
     assert_eq!(planned["missing"], planned["bytes"]);
     assert!(!bench.snapshot().exists());
+    // Only what makes a film or a package of it downloads a model.
+    let absent = stderr(&bench.wan(&["inspect", MODEL]));
+    assert!(
+        absent.contains("there is no folder") && absent.contains("hint: ") && absent.contains("wan pull"),
+        "{absent}"
+    );
     let paths = planned["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap());
     assert!(
         paths.clone().any(|path| path == "vae/config.json") && paths.clone().all(|path| path != "README.md")

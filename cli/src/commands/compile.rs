@@ -8,6 +8,7 @@ use super::{generate::request, print, print_json};
 use crate::{
     CancelToken, Failure, Kind,
     args::{CompileArgs, HealthChoice},
+    config::Defaults,
     devices::{DeviceChoice, Target, adapters, resolve},
     engine::{self, Event, Request, Trust},
     interrupt,
@@ -52,7 +53,7 @@ pub fn run(args: &CompileArgs, quiet: bool, leave: fn()) -> Result<(), Failure> 
 
 /// Everything that can be refused without the model is refused here.
 fn prepare(args: &CompileArgs) -> Result<Request, Failure> {
-    let mut settings = args.settings.clone();
+    let mut settings = Defaults::read()?.under(&args.settings)?;
     request::check_inputs(&mut settings, None)?;
     settings.prompt.get_or_insert_with(|| PROMPT.to_owned());
     request::check_prompts(&settings)?;

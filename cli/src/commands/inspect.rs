@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{print, print_json, pull};
+use super::{print, print_json};
 use crate::{
     CancelToken, Failure,
     args::InspectArgs,
@@ -27,13 +27,14 @@ pub fn run(args: &InspectArgs, quiet: bool, leave: fn()) -> Result<(), Failure> 
         let message = format!("{} does not exist", path.display());
         return Err(Failure::usage(message, "give a checkpoint folder or file, or a clip"));
     }
-    let (cancel, mut progress) = (CancelToken::default(), Progress::new(quiet));
-    interrupt::install(&cancel, leave)?;
-    let path = pull::local(args.path.clone(), &mut progress, &cancel)?;
     if args.verify {
-        engine::convert::verify(&path, &cancel, &mut |done, total| progress.bytes("verify", done, total))?;
+        let (cancel, mut progress) = (CancelToken::default(), Progress::new(quiet));
+        interrupt::install(&cancel, leave)?;
+        engine::convert::verify(&args.path, &cancel, &mut |done, total| {
+            progress.bytes("verify", done, total)
+        })?;
     }
-    show(&engine::inspect(&path)?, args.json)
+    show(&engine::inspect(&args.path)?, args.json)
 }
 
 fn show(description: &Value, json: bool) -> Result<(), Failure> {

@@ -48,7 +48,8 @@ pub fn local(model: ModelPath, progress: &mut Progress, cancel: &CancelToken) ->
     let mut pace = Pace::default();
     let folder = fetch(&id, cancel, &mut |event| pace.show(event, progress));
     progress.clear();
-    let folder = folder?;
+    let folder = folder
+        .map_err(|error| EngineError { message: format!("there is no folder {id}; {error}"), ..error })?;
     // A run that is gone on from elsewhere finds it there.
     Ok(ModelPath::Folder(std::path::absolute(&folder).unwrap_or(folder)))
 }

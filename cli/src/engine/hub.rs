@@ -73,6 +73,17 @@ impl Download {
     }
 }
 
+/// The folder of a model that was downloaded before; nobody is asked.
+pub fn downloaded(id: &HubId) -> Result<PathBuf, EngineError> {
+    let hub = Hub::from_env()?;
+    hub.cached(id).ok_or_else(|| EngineError {
+        message: format!("there is no folder {id}, and no model of that name in {}", hub.cache.display()),
+        hint: Some(format!("give the path of a local folder, or run `wan pull {id}`")),
+        usage: true,
+        interrupted: false,
+    })
+}
+
 /// The folder of a model, with all that a run needs of it. Without a network, what is there has to do.
 pub fn fetch(
     id: &HubId,

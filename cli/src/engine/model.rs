@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use wan_import::{Checkpoint, HubId, Source};
-use wan_pipeline::{CancelToken, PipelineError};
+use wan_pipeline::PipelineError;
 
 use super::{EngineError, hub};
 use crate::{media::TemporaryFolder, settings::Settings};
@@ -87,7 +87,7 @@ impl Model {
 pub fn on_disk(model: &ModelPath) -> Result<(PathBuf, Option<TemporaryFolder>), EngineError> {
     match model {
         ModelPath::Folder(path) => Ok((path.clone(), None)),
-        ModelPath::Hub(id) => Ok((hub::fetch(id, &CancelToken::default(), &mut |_| {})?, None)),
+        ModelPath::Hub(id) => Ok((hub::downloaded(id)?, None)),
         ModelPath::Demo => {
             let folder = unpack(&std::env::temp_dir())?;
             Ok((folder.path().to_owned(), Some(folder)))
