@@ -1,5 +1,6 @@
 //! The command line's flags.
 
+mod batch;
 mod bench;
 mod camera;
 mod config;
@@ -7,10 +8,11 @@ mod convert;
 mod pull;
 mod resume;
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
+pub use batch::{BatchArgs, Shard};
 pub use bench::{
     BenchArgs, Benchmark, Common, KernelArgs, LoadArgs, NetworkArgs, PassArgs, ProfileArgs, QuantArgs,
     RunArgs, StepArgs, StoredDtype, VaeArgs,
@@ -45,6 +47,8 @@ pub struct Cli {
 pub enum Command {
     /// Make a video from a prompt
     Generate(Box<GenerateArgs>),
+    /// Make many clips, with models loaded once
+    Batch(Box<BatchArgs>),
     /// Go on with a run that was left
     Resume(ResumeArgs),
     /// List the runs that were left, and remove them
@@ -113,6 +117,12 @@ pub struct GenerateArgs {
     /// Print one JSON object about the run instead of the path
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// After every N steps, show the video so far as OUTPUT.preview.png, and in terminals that draw pictures
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub preview: Option<NonZeroUsize>,
+    /// Weights of a tiny decoder (TAEHV: taew2_1, taew2_2) for sharper previews
+    #[arg(long, value_name = "FILE", requires = "preview", help_heading = "Output")]
+    pub tae: Option<PathBuf>,
     /// Leave settings and hashes of the model out of the files
     #[arg(long, help_heading = "Output")]
     pub no_metadata: bool,

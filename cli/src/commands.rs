@@ -1,5 +1,6 @@
 //! One module per command.
 
+mod batch;
 mod bench;
 mod camera;
 mod compile;
@@ -26,6 +27,7 @@ use crate::{
 pub fn run(cli: Cli, leave: fn()) -> Result<(), Failure> {
     match cli.command {
         Command::Generate(args) => generate::run(*args, cli.quiet, leave),
+        Command::Batch(args) => batch::run(&args, cli.quiet, leave),
         Command::Resume(args) => resume::run(&args, cli.quiet, leave),
         Command::Runs(args) => runs::run(&args),
         Command::Plan(args) => plan::run(&args, cli.quiet),

@@ -228,6 +228,20 @@ impl AdapterId {
     }
 }
 
+/// Devices as requests name them; the machine is asked for its adapters once, and only if one is wanted.
+#[derive(Default)]
+pub struct Devices(Option<Vec<Adapter>>);
+
+impl Devices {
+    /// As [`resolve`].
+    pub fn resolve(&mut self, choice: DeviceChoice) -> Result<Target, Failure> {
+        match choice {
+            DeviceChoice::Cpu | DeviceChoice::Ndarray => resolve(choice, &[]),
+            _ => resolve(choice, self.0.get_or_insert_with(adapters)),
+        }
+    }
+}
+
 /// The device for a request: the named one, or for `auto` the best of `adapters`.
 pub fn resolve(choice: DeviceChoice, adapters: &[Adapter]) -> Result<Target, Failure> {
     match choice {

@@ -10,13 +10,15 @@ pub mod kernels;
 mod model;
 pub(crate) mod picture;
 mod plan;
+mod preview;
 mod request;
 pub mod runs;
+mod session;
 mod settle;
 
 use burn::tensor::{DType, FloatDType};
 use image::RgbImage;
-use wan_import::Checkpoint;
+use wan_import::{Checkpoint, FileHash};
 use wan_kernels::{DeviceCaps, compilations::DryRun};
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
@@ -31,9 +33,12 @@ pub use keep::{Record, Trust};
 use model::Model;
 pub use model::{ModelPath, on_disk};
 pub use plan::{JobPlan, plan};
+pub use preview::PreviewRequest;
+use preview::Previews;
 use request::generate_request;
 pub use request::{Request, matmul_dtype};
 use runs::{Decoded, Keeper, Kept, Resumed, RunError, Saved};
+pub use session::Session;
 
 /// The resolved numbers of a job, known before any heavy work.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +90,7 @@ pub enum Event {
         bytes: u64,
         seconds: f64,
     },
-    /// Of the video that shows the pictures, `done` of `total` parts are encoded.
+    /// Of the text encoder's layers, or of the video that shows the pictures, `done` of `total` parts are done.
     Encoded {
         done: usize,
         total: usize,
@@ -96,6 +101,8 @@ pub enum Event {
         total: usize,
         seconds: f64,
     },
+    /// What the video will look like, as far as the steps that are done tell.
+    Preview(RgbImage),
     /// The next frames in order, each exactly as large as the plan says.
     Frames(Vec<RgbImage>),
     /// The run goes on after `step` of `steps` steps.
@@ -138,7 +145,7 @@ pub fn run(
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
-    carry_out(request, || None, cancel, events)
+    carry_out(request, &Opened::new(&request.settings)?, &mut None, || None, cancel, events)
 }
 
 /// [`run`] for the sake of the kernels alone: nothing that it tells of values means anything, so `request` must not ask to
@@ -149,7 +156,8 @@ pub fn rehearse(
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
     let runs = compiles_when_run(&request.device);
-    carry_out(request, || (!runs).then(DryRun::new), cancel, events)
+    let opened = Opened::new(&request.settings)?;
+    carry_out(request, &opened, &mut None, || (!runs).then(DryRun::new), cancel, events)
 }
 
 /// Whether the device's driver does its part when a kernel is first run, and not when it is made.
@@ -157,45 +165,73 @@ pub fn compiles_when_run(device: &Target) -> bool {
     DeviceCaps::of(&device.open()).software
 }
 
-/// `prepare` is called when the device's kernels have been checked, and what it gives lives to the end.
+/// A model and what its files are like.
+struct Opened {
+    model: Model,
+    files: Vec<FileHash>,
+}
+
+impl Opened {
+    fn new(settings: &Settings) -> Result<Self, EngineError> {
+        let model = Model::open(settings)?;
+        let files = model.checkpoint.fingerprints().map_err(PipelineError::from)?;
+        Ok(Self { model, files })
+    }
+
+    fn checkpoint(&self) -> &Checkpoint {
+        &self.model.checkpoint
+    }
+}
+
+/// What is `kept` serves the run, and is what the next one finds. `prepare` is called when the device's kernels have been
+/// checked, and what it gives lives to the end.
 fn carry_out(
     request: &Request,
+    opened: &Opened,
+    kept: &mut Option<wan_pipeline::Kept>,
     prepare: impl FnOnce() -> Option<DryRun>,
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
     let settings = &request.settings;
     let resumed = request.trust.resume.as_deref().map(Resumed::open).transpose()?;
-    let model = Model::open(settings)?;
-    let checkpoint = &model.checkpoint;
-    let files = checkpoint.fingerprints().map_err(PipelineError::from)?;
+    let (checkpoint, files) = (opened.checkpoint(), opened.files.as_slice());
     let generate = generate_request(settings, checkpoint)?;
     // Refuses what is wrong in itself before a device is opened.
     generate.plan(checkpoint)?;
     let device = request.device.open();
-    let settled = plan::settle(request, checkpoint, &generate, &device)?;
+    let settled = plan::settle_beside(request, checkpoint, &generate, &device, kept)?;
     settled.check()?;
     let Settled { plan, placement, .. } = &settled;
     let used = Box::new(settle::settings(plan, settings, placement));
     // A run that is gone on with keeps its tiles, whatever room there is then.
     let settings = Settings { vae_tiling: used.vae_tiling, ..settings.clone() };
     let request = &Request { settings, ..request.clone() };
-    let beginning = Beginning::new(request, plan, &files, (placement.dtype, placement.vae_memory), resumed)?;
-    events(Event::Settled { settings: used, models: settle::models(&files) });
+    let beginning = Beginning::new(request, plan, files, (placement.dtype, placement.vae_memory), resumed)?;
+    let models = settle::models(files);
+    events(Event::Settled { settings: used, models: models.clone() });
     announce(request, checkpoint, &settled, events);
     beginning.notes.iter().for_each(|note| events(Event::Note(note.clone())));
     kernels::first_use(&request.device, &device, cancel, events)?;
     let _dry_run = prepare();
     let fallbacks = kernels::Fallbacks::new(&request.device, &device);
-    let (mut relay, start) = Relay::new(request, plan, fallbacks, beginning, events)?;
+    let previews = request.preview.as_ref().map(|wanted| Previews::new(wanted, checkpoint, &models, &device));
+    let previews = previews.transpose().unwrap_or_else(|why| {
+        events(Event::Warning(format!("no previews: {why}")));
+        None
+    });
+    let (relay, start) = Relay::new(request, plan, fallbacks, beginning, events)?;
+    let mut relay = Relay { previews, ..relay };
     let mut observer = |event: wan_pipeline::Event<'_>| relay.take(event);
     let (cancel, health) = (cancel.clone(), request.trust.health.into());
     let plain = Engine::new(device, cancel, &mut observer);
-    let mut engine = Engine { placement: *placement, health, ..plain };
-    match start {
-        None => wan_pipeline::generate(checkpoint, plan, &mut engine)?,
-        Some(start) => wan_pipeline::resume(checkpoint, plan, start, &mut engine)?,
-    }
+    let mut engine = Engine { placement: *placement, health, kept: kept.take(), ..plain };
+    let result = match start {
+        None => wan_pipeline::generate(checkpoint, plan, &mut engine),
+        Some(start) => wan_pipeline::resume(checkpoint, plan, start, &mut engine),
+    };
+    *kept = engine.kept.take();
+    result?;
     Ok(relay.finish()?)
 }
 
@@ -235,6 +271,7 @@ struct Relay<'a> {
     events: &'a mut dyn FnMut(Event),
     dump: Option<Dump>,
     keeper: Option<Keeper>,
+    previews: Option<Previews>,
     fallbacks: kernels::Fallbacks,
     height: usize,
     /// Of what a warning was given already.
@@ -257,7 +294,8 @@ impl<'a> Relay<'a> {
         if let Some(start) = &start {
             events(Event::Resumed { step: start.snapshot.step, steps });
         }
-        let mut relay = Self { events, dump, keeper, fallbacks, height: plan.height, unwell: Vec::new() };
+        let (height, unwell) = (plan.height, Vec::new());
+        let mut relay = Self { events, dump, keeper, previews: None, fallbacks, height, unwell };
         if let Some(decoded) = decoded {
             relay.repeat(&decoded, plan)?;
         }
@@ -300,6 +338,8 @@ impl<'a> Relay<'a> {
             wan_pipeline::Event::Loaded { bytes, seconds } => (self.events)(Event::Loaded { bytes, seconds }),
             wan_pipeline::Event::Step { step, seconds } => {
                 (self.events)(Event::Step { index: step.index, total: step.total, seconds });
+                let picture = self.previews.as_ref().and_then(|previews| previews.picture(step));
+                picture.into_iter().for_each(|picture| (self.events)(Event::Preview(picture)));
             }
             wan_pipeline::Event::Encoded { done, total } => (self.events)(Event::Encoded { done, total }),
             wan_pipeline::Event::Frames(chunk) => (self.events)(Event::Frames(pictures(&chunk))),

@@ -3,6 +3,7 @@
 mod comment;
 mod error;
 mod gif;
+mod inline;
 mod mp4;
 mod output;
 mod png;
@@ -14,7 +15,9 @@ use image::RgbImage;
 
 pub use comment::Container;
 pub use error::MediaError;
+pub use inline::Inline;
 pub use output::{Output, check_new};
+pub(crate) use png::encode as encode_png;
 pub use temporary::remove_leftovers;
 pub(crate) use temporary::{TemporaryFile, TemporaryFolder};
 

@@ -1,4 +1,4 @@
-//! Peak memory of this process.
+//! Memory of this process.
 
 /// Largest resident set so far in bytes.
 #[cfg(unix)]
@@ -14,4 +14,12 @@ pub fn peak_bytes() -> Option<u64> {
 #[cfg(not(unix))]
 pub fn peak_bytes() -> Option<u64> {
     None
+}
+
+/// The resident set in bytes; where the system does not tell, its peak.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).or_else(peak_bytes)
 }

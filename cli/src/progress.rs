@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::{
     engine::{Event, Phase, Plan},
@@ -15,6 +15,8 @@ use crate::{
 const BYTES: &str = "{prefix:8} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}";
 const COUNT: &str = "{prefix:8} {wide_bar} {pos}/{len} {msg} ETA {eta}";
 const SPIN: &str = "{prefix:8} {spinner} {elapsed}";
+/// Shortest time between two lines about the same phase.
+const PACE: Duration = Duration::from_secs(1);
 
 /// Where progress goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,12 @@ pub struct Progress {
     frames: u64,
     done_frames: u64,
     done_steps: u64,
+    phase: Option<Phase>,
+    /// When the phase began, and when it last had a line.
+    begun: Instant,
+    told: Option<Instant>,
+    /// Seconds of the steps of this phase, and their number.
+    steps: (f64, usize),
 }
 
 impl Progress {
@@ -41,7 +49,17 @@ impl Progress {
             (false, true) => Mode::Bars,
             (false, false) => Mode::Lines,
         };
-        Self { mode, bar: ProgressBar::hidden(), frames: 0, done_frames: 0, done_steps: 0 }
+        Self {
+            mode,
+            bar: ProgressBar::hidden(),
+            frames: 0,
+            done_frames: 0,
+            done_steps: 0,
+            phase: None,
+            begun: Instant::now(),
+            told: None,
+            steps: (0.0, 0),
+        }
     }
 
     /// A line for people, above any bar; nothing if quiet.
@@ -54,7 +72,7 @@ impl Progress {
     /// Updates bars or prints lines.
     pub fn show(&mut self, event: &Event) {
         match event {
-            Event::Settled { .. } => {}
+            Event::Settled { .. } | Event::Preview(_) => {}
             Event::Plan(plan) => self.plan(plan),
             Event::PhaseStarted(phase) => self.start(*phase),
             Event::Note(text) => self.line(text),
@@ -135,7 +153,15 @@ impl Progress {
         self.bar = ProgressBar::hidden();
     }
 
+    /// Characters that draw, where they are seen.
+    pub fn drawing(&self, text: &str) {
+        if self.mode == Mode::Bars {
+            self.bar.suspend(|| drop(write!(io::stderr(), "{text}")));
+        }
+    }
+
     fn start(&mut self, phase: Phase) {
+        (self.phase, self.begun, self.told, self.steps) = (Some(phase), Instant::now(), None, (0.0, 0));
         if phase == Phase::Check {
             self.line("checking this device's kernels once ...");
         }
@@ -144,8 +170,8 @@ impl Progress {
         }
         let (length, template) = match phase {
             Phase::Load => (0, BYTES),
-            Phase::Check | Phase::Text => (0, SPIN),
-            Phase::Image | Phase::Denoise => (0, COUNT),
+            Phase::Check => (0, SPIN),
+            Phase::Text | Phase::Image | Phase::Denoise => (0, COUNT),
             Phase::Decode => (self.frames, COUNT),
         };
         self.bar = bar(length, label(phase), template);
@@ -159,27 +185,39 @@ impl Progress {
     fn encoded(&mut self, done: usize, total: usize) {
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
-        if self.mode == Mode::Lines {
-            self.line(&format!("encode {done}/{total}"));
-        }
+        self.bar.set_message(memory());
+        let name = self.phase.map(label).unwrap_or_default();
+        self.tell(done == total, || format!("{name} {done}/{total}"));
     }
 
     fn step(&mut self, index: usize, total: usize, seconds: f64) {
+        let done = index + 1;
+        self.steps = (self.steps.0 + seconds, self.steps.1 + 1);
+        let (pace, memory) = (self.steps.0 / self.steps.1 as f64, memory());
         self.bar.set_length(total as u64);
-        self.bar.set_message(format!("{seconds:.2} s/step"));
-        self.done_steps = index as u64 + 1;
+        self.bar.set_message(format!("{pace:.2} s/step {memory}"));
+        self.done_steps = done as u64;
         self.bar.set_position(self.done_steps);
-        if self.mode == Mode::Lines {
-            let eta = seconds * (total - total.min(index + 1)) as f64;
-            self.line(&format!("step {}/{total} {seconds:.2} s, ETA {eta:.0} s", index + 1));
-        }
+        let eta = pace * (total - total.min(done)) as f64;
+        self.tell(done == total, || format!("step {done}/{total} {seconds:.2} s, ETA {eta:.0} s, {memory}"));
     }
 
     fn decoded(&mut self, count: usize) {
         self.done_frames += count as u64;
-        self.bar.set_position(self.done_frames);
-        if self.mode == Mode::Lines {
-            self.line(&format!("decode {}/{} frames", self.done_frames, self.frames));
+        let (done, frames, memory) = (self.done_frames, self.frames, memory());
+        let pace = self.begun.elapsed().as_secs_f64() / done.max(1) as f64;
+        self.bar.set_position(done);
+        self.bar.set_message(format!("{pace:.2} s/frame {memory}"));
+        let eta = pace * frames.saturating_sub(done) as f64;
+        self.tell(done == frames, || format!("decode {done}/{frames} frames, ETA {eta:.0} s, {memory}"));
+    }
+
+    /// A line where there is no bar: the first of a phase, the last one, and others at a pace that can be read.
+    fn tell(&mut self, last: bool, text: impl FnOnce() -> String) {
+        let due = self.told.is_none_or(|told| told.elapsed() >= PACE);
+        if self.mode == Mode::Lines && (last || due) {
+            self.told = Some(Instant::now());
+            self.line(&text());
         }
     }
 
@@ -187,6 +225,11 @@ impl Progress {
         self.clear();
         self.line(&format!("{} {seconds:.2} s", label(phase)));
     }
+}
+
+/// What this process holds, in words; nothing where it is not measured.
+fn memory() -> String {
+    crate::memory::resident_bytes().map(|bytes| DecimalBytes(bytes).to_string()).unwrap_or_default()
 }
 
 fn bar(length: u64, name: &'static str, template: &str) -> ProgressBar {

@@ -73,7 +73,7 @@ fn write(record: &Record, path: &Path) -> io::Result<()> {
 }
 
 fn path(identity: &Identity) -> Option<PathBuf> {
-    Some(folder()?.join("kernels").join(file_name(identity)))
+    Some(cache_folder()?.join("kernels").join(file_name(identity)))
 }
 
 /// One file per device, driver and runtime; another version of this program replaces it.
@@ -86,7 +86,7 @@ fn file_name(identity: &Identity) -> String {
 }
 
 /// `WAN_CACHE`, or this program's folder in the user's cache folder.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn cache_folder() -> Option<PathBuf> {
     match std::env::var_os("WAN_CACHE").filter(|folder| !folder.is_empty()) {
         Some(folder) => Some(folder.into()),
         None => Some(etcetera::base_strategy::choose_native_strategy().ok()?.cache_dir().join("wan")),
@@ -94,7 +94,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// 64-bit FNV-1a: the same for every build, unlike the standard library's hashes.
-fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

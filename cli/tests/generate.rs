@@ -18,7 +18,8 @@ const FRAMES: usize = 5;
 
 fn job(path: &Path) -> Job {
     let settings = Settings { seed: Some(7), dtype: Some(DtypeChoice::F32), ..Settings::default() };
-    let request = Request { settings, device: Target::Cpu, dump: None, trust: Trust::default() };
+    let request =
+        Request { settings, device: Target::Cpu, dump: None, trust: Trust::default(), preview: None };
     Job { request, output: Output::parse(path).unwrap(), overwrite: false, given: None, from: None }
 }
 
@@ -79,7 +80,7 @@ fn wrong_size(_: &Request, cancel: &CancelToken, events: &mut dyn FnMut(Event)) 
 fn a_run_leaves_one_file_and_reports_it() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("film.mp4");
-    let report = run_with(&job(&path), true, &CancelToken::default(), complete).unwrap();
+    let report = run_with(&job(&path), true, &CancelToken::default(), &mut complete).unwrap();
     assert!(path.is_file());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let report = serde_json::to_value(&report).unwrap();
@@ -96,7 +97,8 @@ fn a_run_leaves_one_file_and_reports_it() {
 
 #[test]
 fn an_early_end_leaves_nothing() {
-    type Case = (wan_cli::commands::generate::Engine, Kind, &'static str);
+    type StandIn = fn(&Request, &CancelToken, &mut dyn FnMut(Event)) -> Result<(), EngineError>;
+    type Case = (StandIn, Kind, &'static str);
     let cases: [Case; 3] = [
         (interrupted, Kind::Interrupted, "stopped"),
         (broken, Kind::Failed, "stopped"),
@@ -106,7 +108,7 @@ fn an_early_end_leaves_nothing() {
         for (engine, kind, message) in cases {
             let folder = TempDir::new().unwrap();
             let job = job(&folder.path().join(name));
-            let failure = run_with(&job, true, &CancelToken::default(), engine).unwrap_err();
+            let failure = run_with(&job, true, &CancelToken::default(), &mut { engine }).unwrap_err();
             assert_eq!(failure.kind, kind);
             assert!(failure.message.contains(message), "{failure}");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}");

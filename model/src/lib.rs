@@ -32,6 +32,6 @@ pub use linear::{LargeLinears, Linear};
 pub use noise::torch_randn;
 pub use scheduler::{FlowSchedule, Grid, MAX_SHIFT, MAX_STEPS, Sampler, ScheduleError, Solver, sinusoid};
 pub use vae::{
-    ColourWeights, DecodeStream, LatentColours, LayerMemory, Tiling, VaeBytes, VaeConfig, VaeConfigError,
-    VaeDecoder, VaeEncoder, VaeMemory,
+    ColourWeights, DecodeStream, LatentColours, LayerMemory, Tiling, TinyConfig, TinyDecoder, VaeBytes,
+    VaeConfig, VaeConfigError, VaeDecoder, VaeEncoder, VaeMemory,
 };

@@ -36,6 +36,10 @@ impl Expert {
         Self { transformer, conditioning, rope }
     }
 
+    pub fn into_transformer(self) -> WanTransformer {
+        self.transformer
+    }
+
     /// The guided flow of `x`: both prompts pass through the blocks together.
     fn flow(
         &self,

@@ -40,7 +40,7 @@ pub enum Event<'a> {
         context_null: Option<&'a [f32]>,
         width: usize,
     },
-    /// Latent frames of the picture video, which are encoded one by one.
+    /// Of the text encoder the layers that are done, or of the picture video the latent frames.
     Encoded {
         done: usize,
         total: usize,
@@ -63,20 +63,45 @@ pub enum Event<'a> {
 
 /// Stops a run at the next forward pass; clones share the flag.
 #[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken {
+    flag: Arc<AtomicBool>,
+    /// Flags that count as well.
+    above: Vec<Arc<AtomicBool>>,
+}
 
 impl CancelToken {
+    /// A token for a part of the work: stopped with this one, but not the other way round.
+    pub fn child(&self) -> Self {
+        let above = self.above.iter().chain([&self.flag]).cloned().collect();
+        Self { flag: Arc::default(), above }
+    }
+
     /// Asks the run to stop; returns whether that had been asked before.
     pub fn cancel(&self) -> bool {
-        self.0.swap(true, Ordering::Relaxed)
+        self.flag.swap(true, Ordering::Relaxed)
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        std::iter::once(&self.flag).chain(&self.above).any(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// [`PipelineError::Cancelled`] once [`Self::cancel`] was called.
     pub(crate) fn check(&self) -> Result<(), PipelineError> {
         if self.is_cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_stops_with_the_whole_and_not_the_other_way_round() {
+        let whole = CancelToken::default();
+        let (first, second) = (whole.child(), whole.child().child());
+        assert!(!first.cancel());
+        assert!(first.is_cancelled() && !whole.is_cancelled() && !second.is_cancelled());
+        whole.cancel();
+        assert!(second.is_cancelled());
     }
 }

@@ -13,9 +13,11 @@ mod error;
 mod event;
 mod health;
 mod image;
+mod kept;
 mod memory;
 mod phases;
 mod plan;
+mod preview;
 mod request;
 mod size;
 mod state;
@@ -28,12 +30,14 @@ pub use event::{CancelToken, Event, Phase};
 pub use health::{
     Diagnosis, FLAT, Health, HealthCheck, SATURATED, Statistics, StepStatistics, Subject, largest_rms,
 };
+pub use kept::Kept;
 pub use memory::{
     Bytes, DeviceRoom, Machine, MemoryPlan, Offload, Part, PartBytes, PhaseBytes, Placement, Question, Room,
     Settled, Shortage, VaeTiling, Wish,
 };
 pub use phases::{Engine, ObserverError, generate, resume, stream_pages};
 pub use plan::{Guidance, Images, Plan, Stage};
+pub use preview::{Preview, latent_colours};
 pub use request::{GenerateRequest, Noise, Schedule, default_fps};
 pub use state::{DecoderStart, LayerCounts, LoadTensor, Pause, Snapshot, Start, State, decoder_memory};
 pub use task::Task;

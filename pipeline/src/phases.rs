@@ -4,12 +4,12 @@ use std::{sync::Arc, thread, time::Instant};
 
 use burn::{prelude::*, tensor::DType};
 use wan_import::{Checkpoint, Component};
-use wan_model::{BlockWatch, Sampler, WanConfig, text::PositionBuckets};
+use wan_model::{BlockWatch, Sampler, VaeDecoder, WanConfig, WanTransformer, text::PositionBuckets};
 
 use crate::{
     CancelToken, Conditioning, DecoderStart, Denoise, Diagnosis, Event, Expert, FrameChunk, Health,
-    HealthCheck, Pause, Phase, PipelineError, Placement, Plan, Stage, Start, State, Step, StepStatistics,
-    Subject, camera, health::frames_health, state::Told,
+    HealthCheck, Kept, Pause, Phase, PipelineError, Placement, Plan, Stage, Start, State, Step,
+    StepStatistics, Subject, camera, health::frames_health, state::Told,
 };
 
 /// What an observer of events may answer with to end a run.
@@ -20,6 +20,8 @@ pub struct Engine<'a> {
     pub device: Device,
     pub placement: Placement,
     pub health: HealthCheck,
+    /// For runs that follow one another; empty at first, and to be handed on. `None` frees everything in its turn.
+    pub kept: Option<Kept>,
     pub cancel: CancelToken,
     pub observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
 }
@@ -67,7 +69,7 @@ impl<'a> Engine<'a> {
         observer: &'a mut dyn FnMut(Event<'_>) -> Result<(), ObserverError>,
     ) -> Self {
         let (placement, health) = (Placement::default(), HealthCheck::default());
-        Self { device, placement, health, cancel, observer }
+        Self { device, placement, health, kept: None, cancel, observer }
     }
 }
 
@@ -125,13 +127,26 @@ impl Engine<'_> {
     /// Context rows `[1, n, text_dim]` of the prompt and, if the run is guided, of the negative prompt. The text
     /// encoder passes through memory one layer at a time, for both at once.
     fn encode(&mut self, checkpoint: &Checkpoint, plan: &Plan) -> Result<Vec<Tensor<3>>, PipelineError> {
-        let prompts: Vec<&str> = match plan.guided() {
-            true => vec![&plan.prompt, &plan.negative],
-            false => vec![&plan.prompt],
-        };
-        let mut rows = self.token_rows(checkpoint, &prompts)?;
-        let layers = checkpoint.text_layers(&self.device)?;
-        let buckets = |x: &Tensor<3>| PositionBuckets::new(x.dims()[1], layers.config(), &self.device);
+        let prompts = plan.prompts();
+        let Some(kept) = &mut self.kept else { return self.encode_texts(checkpoint, &prompts) };
+        let missing = kept.to_encode(&prompts);
+        if !missing.is_empty() {
+            let texts: Vec<_> = missing.iter().map(String::as_str).collect();
+            let rows = self.encode_texts(checkpoint, &texts)?;
+            self.kept.get_or_insert_default().put_rows(missing, rows);
+        }
+        self.kept.as_ref().and_then(|kept| kept.rows(&prompts)).ok_or(PipelineError::NoPrompt)
+    }
+
+    fn encode_texts(
+        &mut self,
+        checkpoint: &Checkpoint,
+        prompts: &[&str],
+    ) -> Result<Vec<Tensor<3>>, PipelineError> {
+        let mut rows = self.token_rows(checkpoint, prompts)?;
+        let device = self.device.clone();
+        let layers = checkpoint.text_layers(&device)?;
+        let buckets = |x: &Tensor<3>| PositionBuckets::new(x.dims()[1], layers.config(), &device);
         let positions: Vec<_> = rows.iter().map(buckets).collect();
         for index in 0..layers.config().layers {
             self.cancel.check()?;
@@ -139,6 +154,7 @@ impl Engine<'_> {
             rows = rows.into_iter().zip(&positions).map(|(x, at)| block.forward(x, at)).collect();
             drop(block);
             layers.release(index);
+            self.tell(Event::Encoded { done: index + 1, total: layers.config().layers })?;
         }
         let norm = layers.norm()?;
         Ok(rows.into_iter().map(|x| norm.forward(x)).collect())
@@ -179,10 +195,9 @@ impl Engine<'_> {
             let expert =
                 self.phase(Phase::Load, |engine| engine.load_expert(checkpoint, plan, told, stage.high))?;
             let next = next.map(|next| checkpoint.expert(next.high));
-            self.phase(Phase::Denoise, |engine| engine.run(plan, state, &expert, (stage, next)))?;
-            drop(expert);
-            checkpoint.expert(stage.high).release();
-            self.device.memory_cleanup();
+            let result = self.phase(Phase::Denoise, |engine| engine.run(plan, state, &expert, (stage, next)));
+            self.leave(checkpoint, expert, stage.high);
+            result?;
         }
         Ok(())
     }
@@ -194,6 +209,33 @@ impl Engine<'_> {
         told: &Told,
         high: bool,
     ) -> Result<Expert, PipelineError> {
+        let kept = self.kept.as_mut().and_then(|kept| kept.take_transformer(high, &self.placement));
+        let transformer = match kept {
+            Some(transformer) => transformer,
+            None => self.load_transformer(checkpoint, high)?,
+        };
+        let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
+        let context = rows.next().ok_or(PipelineError::NoPrompt)?;
+        let scale = plan.guidance.of(high);
+        let negative = rows.next().filter(|_| scale != 1.0).map(|negative| (negative, scale));
+        let image = told.states.as_ref().map(|states| transformer.embed_image(states.clone())).transpose()?;
+        let embed =
+            |path| camera::embed(&transformer, plan, path, self.placement.camera_blocks, &self.device);
+        let camera = plan.camera.as_ref().map(embed).transpose()?;
+        let [_, _, frames, rows, columns] = plan.latent.dims();
+        let conditioning = Conditioning { context, negative, image, camera };
+        Ok(Expert::new(transformer, conditioning, [frames, rows, columns], &self.device))
+    }
+
+    fn load_transformer(
+        &mut self,
+        checkpoint: &Checkpoint,
+        high: bool,
+    ) -> Result<WanTransformer, PipelineError> {
+        if self.kept.is_some() {
+            // The other one may have been there.
+            self.free(checkpoint, !high);
+        }
         let half_scales = self.device.supports_dtype(DType::F16);
         let start = Instant::now();
         let policy = self.placement.policy(half_scales);
@@ -209,17 +251,24 @@ impl Engine<'_> {
         };
         let (bytes, seconds) = (component.bytes(), start.elapsed().as_secs_f64());
         self.tell(Event::Loaded { bytes, seconds })?;
-        let mut rows = told.rows.iter().map(|rows| transformer.embed_text(rows.clone()));
-        let context = rows.next().ok_or(PipelineError::NoPrompt)?;
-        let scale = plan.guidance.of(high);
-        let negative = rows.next().filter(|_| scale != 1.0).map(|negative| (negative, scale));
-        let image = told.states.as_ref().map(|states| transformer.embed_image(states.clone())).transpose()?;
-        let embed =
-            |path| camera::embed(&transformer, plan, path, self.placement.camera_blocks, &self.device);
-        let camera = plan.camera.as_ref().map(embed).transpose()?;
-        let [_, _, frames, rows, columns] = plan.latent.dims();
-        let conditioning = Conditioning { context, negative, image, camera };
-        Ok(Expert::new(transformer, conditioning, [frames, rows, columns], &self.device))
+        Ok(transformer)
+    }
+
+    /// Keeps an expert for the next stage or run, or frees it.
+    fn leave(&mut self, checkpoint: &Checkpoint, expert: Expert, high: bool) {
+        match &mut self.kept {
+            Some(kept) => kept.put_transformer(high, &self.placement, expert.into_transformer()),
+            None => {
+                drop(expert);
+                self.free(checkpoint, high);
+            }
+        }
+    }
+
+    /// After a transformer is gone.
+    fn free(&self, checkpoint: &Checkpoint, high: bool) {
+        checkpoint.expert(high).release();
+        self.device.memory_cleanup();
     }
 
     /// The steps of one stage. During its last one the weights of the `next` expert are brought into memory.
@@ -278,6 +327,17 @@ impl Engine<'_> {
         Tensor::from_data(data, &self.device)
     }
 
+    fn decoder(&mut self, checkpoint: &Checkpoint) -> Result<VaeDecoder, PipelineError> {
+        if let Some(decoder) = self.kept.as_ref().and_then(Kept::decoder) {
+            return Ok(decoder);
+        }
+        let decoder = checkpoint.load_vae_decoder(&self.device)?;
+        if let Some(kept) = &mut self.kept {
+            kept.put_decoder(&decoder);
+        }
+        Ok(decoder)
+    }
+
     fn decode(
         &mut self,
         checkpoint: &Checkpoint,
@@ -285,7 +345,10 @@ impl Engine<'_> {
         latents: Tensor<5>,
         start: Option<DecoderStart>,
     ) -> Result<(), PipelineError> {
-        let decoder = checkpoint.load_vae_decoder(&self.device)?.with_memory(self.placement.vae_memory);
+        if self.kept.as_mut().is_some_and(Kept::make_room_to_decode) {
+            [false, true].into_iter().for_each(|high| self.free(checkpoint, high));
+        }
+        let decoder = self.decoder(checkpoint)?.with_memory(self.placement.vae_memory);
         let mut stream = match start {
             Some(start) => start.restore(&decoder, latents)?,
             None => decoder.stream(latents),
@@ -328,7 +391,7 @@ pub fn stream_pages(component: &Component, config: &WanConfig) -> Result<BlockWa
     })))
 }
 
-fn host_values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+pub(crate) fn host_values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     // A float tensor converted to f32 has f32 values.
     tensor.to_data().convert::<f32>().try_into_vec().unwrap_or_default()
 }

@@ -75,6 +75,14 @@ impl Plan {
         (squares / noise.len().max(1) as f64).sqrt()
     }
 
+    /// The texts to encode: the prompt and, if the run is guided, the negative prompt.
+    pub fn prompts(&self) -> Vec<&str> {
+        match self.guided() {
+            true => vec![&self.prompt, &self.negative],
+            false => vec![&self.prompt],
+        }
+    }
+
     /// Whether any step needs a second forward pass.
     pub fn guided(&self) -> bool {
         self.stages().iter().any(|stage| self.guidance.of(stage.high) != 1.0)

@@ -54,7 +54,7 @@ pub fn run(args: &CompileArgs, quiet: bool, leave: fn()) -> Result<(), Failure> 
 /// Everything that can be refused without the model is refused here.
 fn prepare(args: &CompileArgs) -> Result<Request, Failure> {
     let mut settings = Defaults::read()?.under(&args.settings)?;
-    request::check_inputs(&mut settings, None)?;
+    request::check_inputs(&mut settings)?;
     settings.prompt.get_or_insert_with(|| PROMPT.to_owned());
     request::check_prompts(&settings)?;
     let choice = settings.device.unwrap_or_default();
@@ -68,7 +68,7 @@ fn prepare(args: &CompileArgs) -> Result<Request, Failure> {
     let settings = Settings { model: settings.model(), seed, steps, ..settings };
     // Values of kernels that did not run are none.
     let trust = Trust { health: HealthChoice::Warn, ..Trust::default() };
-    Ok(Request { settings, device, dump: None, trust })
+    Ok(Request { settings, device, dump: None, trust, preview: None })
 }
 
 fn compile(request: &Request, cancel: &CancelToken, progress: &mut Progress) -> Result<Report, Failure> {

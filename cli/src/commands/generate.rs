@@ -1,8 +1,9 @@
 //! `wan generate`: checks, the engine's run, the file.
 
+mod preview;
 pub(super) mod request;
 
-pub(super) use request::check_inputs;
+pub(super) use request::{check_dump, check_inputs};
 
 use std::{collections::BTreeSet, time::Instant};
 
@@ -11,9 +12,9 @@ use crate::{
     CancelToken, Failure, Kind,
     args::GenerateArgs,
     crash,
-    devices::{DeviceChoice, Target, adapters, resolve},
+    devices::{DeviceChoice, Devices, Target},
     engine::{
-        self, EngineError, Event, Record, Request, Trust,
+        self, EngineError, Event, PreviewRequest, Record, Request, Trust,
         runs::{self, Saved},
     },
     interrupt,
@@ -23,6 +24,7 @@ use crate::{
     report::{Recorder, Report},
     settings::Settings,
 };
+use preview::Previewed;
 
 /// Makes one video and prints its path, or the report.
 pub fn run(args: GenerateArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
@@ -45,7 +47,7 @@ pub(super) fn carry_out(
     interrupt::install(&cancel, leave)?;
     let model = job.request.settings.model.take();
     job.request.settings.model = model.map(|model| pull::local(model, &mut progress, &cancel)).transpose()?;
-    let report = drive(&job, progress, &cancel, engine::run)?;
+    let report = drive(&job, progress, &cancel, &mut engine::run)?;
     if json { print_json(&report) } else { print(&report.output) }
 }
 
@@ -63,43 +65,30 @@ pub struct Job {
 /// Everything that can be refused without the model is refused here.
 fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
     let from = args.from.as_deref().map(Metadata::of).transpose()?;
-    let mut settings = request::given(args, from.as_ref())?;
-    let given = (!args.no_metadata).then(|| settings.clone());
-    check_inputs(&mut settings, args.dump.as_deref())?;
-    let seed = settings.seed.unwrap_or_else(request::random_seed);
-    let output = request::output(args, seed)?;
-    output.check(settings.frames, args.overwrite)?;
-    request::check_prompts(&settings)?;
-    let device = target(settings.device.unwrap_or_default(), progress)?;
-    if settings.model.is_none() && settings.model().is_some() {
-        progress.line("model: the built-in demo, a shape in motion; --model DIR takes another");
-    }
-    if settings.seed.is_none() && settings.noise.is_none() {
-        progress.line(&format!("seed: {seed}"));
-    }
-    let settings = Settings { model: settings.model(), seed: Some(seed), ..settings };
-    let record = Record { output: output.path(), overwrite: args.overwrite, given: given.clone() };
-    let (save_every, health) = (args.trust.save_every(), args.trust.health());
-    let trust = Trust { save_every, health, record: Some(record), resume: None };
-    Ok(Job {
-        request: Request { settings, device, dump: args.dump.clone(), trust },
-        output,
-        overwrite: args.overwrite,
-        given,
-        from,
-    })
+    let given = request::given(args, from.as_ref())?;
+    check_dump(args.dump.as_deref())?;
+    let output = |seed| {
+        let output = request::output(args, seed)?;
+        output.check(given.frames, args.overwrite)?;
+        Ok(output)
+    };
+    let mut job = Job::new(given.clone(), &output, &mut Devices::default())?;
+    job.request.dump = args.dump.clone();
+    let preview = |every| PreviewRequest { every, tae: args.tae.clone() };
+    job.request.preview = args.preview.map(preview);
+    job.tell_choices(&given, progress);
+    let job = Job { given: job.given.filter(|_| !args.no_metadata), overwrite: args.overwrite, from, ..job };
+    Ok(job.kept_as(Trust {
+        save_every: args.trust.save_every(),
+        health: args.trust.health(),
+        ..Trust::default()
+    }))
 }
 
 /// The device of the flag; says which one `auto` takes.
 pub(super) fn target(choice: DeviceChoice, progress: &Progress) -> Result<Target, Failure> {
-    let found = match choice {
-        DeviceChoice::Cpu | DeviceChoice::Ndarray => Vec::new(),
-        _ => adapters(),
-    };
-    let device = resolve(choice, &found)?;
-    if choice == DeviceChoice::Auto {
-        progress.line(&format!("device: auto takes {}", device.describe()));
-    }
+    let device = Devices::default().resolve(choice)?;
+    tell_device(choice, &device, progress);
     Ok(device)
 }
 
@@ -109,7 +98,7 @@ pub(super) fn planned(args: &GenerateArgs, without_model: bool, quiet: bool) -> 
     let from = args.from.as_deref().map(Metadata::of).transpose()?;
     let mut settings = request::given(args, from.as_ref())?;
     if !without_model {
-        check_inputs(&mut settings, None)?;
+        check_inputs(&mut settings)?;
     }
     if settings.prompt.is_some() {
         request::check_prompts(&settings)?;
@@ -121,22 +110,42 @@ pub(super) fn planned(args: &GenerateArgs, without_model: bool, quiet: bool) -> 
         record: None,
         resume: None,
     };
-    Ok(Request { settings: Settings { model: settings.model(), ..settings }, device, dump: None, trust })
+    let settings = Settings { model: settings.model(), ..settings };
+    Ok(Request { settings, device, dump: None, trust, preview: None })
+}
+
+fn tell_device(choice: DeviceChoice, device: &Target, progress: &Progress) {
+    if choice == DeviceChoice::Auto {
+        progress.line(&format!("device: auto takes {}", device.describe()));
+    }
 }
 
 /// The engine's signature: [`engine::run`], or a stand-in.
-pub type Engine = fn(&Request, &CancelToken, &mut dyn FnMut(Event)) -> Result<(), EngineError>;
+pub type Engine<'a> =
+    dyn FnMut(&Request, &CancelToken, &mut dyn FnMut(Event)) -> Result<(), EngineError> + 'a;
 
 /// Runs `engine` on `job` and writes its frames. Nothing is left under the output's name unless this succeeds.
-pub fn run_with(job: &Job, quiet: bool, cancel: &CancelToken, engine: Engine) -> Result<Report, Failure> {
+pub fn run_with(
+    job: &Job,
+    quiet: bool,
+    cancel: &CancelToken,
+    engine: &mut Engine<'_>,
+) -> Result<Report, Failure> {
     drive(job, Progress::new(quiet), cancel, engine)
 }
 
-fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine) -> Result<Report, Failure> {
+/// [`run_with`], with the progress of a command under way.
+pub(super) fn drive(
+    job: &Job,
+    mut progress: Progress,
+    cancel: &CancelToken,
+    engine: &mut Engine<'_>,
+) -> Result<Report, Failure> {
     let start = Instant::now();
     let mut recorder = Recorder::default();
     let mut sink = Sink { job, comment: None, writer: None, failure: None, seconds: 0.0 };
     let mut kept: Option<Saved> = None;
+    let mut previewed = Previewed::new(&job.output);
     let result = crash::guard(|| {
         let mut take = |event| {
             progress.show(&event);
@@ -146,14 +155,17 @@ fn drive(job: &Job, mut progress: Progress, cancel: &CancelToken, engine: Engine
                 progress.show(&warning);
                 recorder.note(&warning);
             }
-            if let Event::State(saved) = event {
-                kept = Some(saved);
+            match event {
+                Event::State(saved) => kept = Some(saved),
+                Event::Preview(picture) => previewed.show(&picture, &progress),
+                _ => {}
             }
         };
         engine(&job.request, cancel, &mut take).map_err(Failure::from)
     });
     let encoded = finish(result, sink, cancel).map_err(|failure| with_state(failure, kept.as_ref()));
     let encode = encoded?;
+    previewed.remove();
     if let Some(folder) = kept.as_ref().and_then(|saved| saved.path.parent()) {
         // What is left of a finished run goes with the oldest ones.
         let _ = runs::discard(folder);
@@ -188,6 +200,42 @@ fn with_state(failure: Failure, kept: Option<&Saved>) -> Failure {
 }
 
 impl Job {
+    /// A job of the settings that were given, `output` being where its frames go by its seed. Replaces nothing.
+    pub(super) fn new(
+        mut given: Settings,
+        output: &dyn Fn(u64) -> Result<Output, Failure>,
+        devices: &mut Devices,
+    ) -> Result<Self, Failure> {
+        check_inputs(&mut given)?;
+        let seed = given.seed.unwrap_or_else(request::random_seed);
+        let output = output(seed)?;
+        request::check_prompts(&given)?;
+        let device = devices.resolve(given.device.unwrap_or_default())?;
+        let settings = Settings { model: given.model(), seed: Some(seed), ..given.clone() };
+        let request = Request { settings, device, dump: None, trust: Trust::default(), preview: None };
+        Ok(Self { request, output, overwrite: false, given: Some(given), from: None })
+    }
+
+    /// Its state says what is needed to go on.
+    pub(super) fn kept_as(mut self, trust: Trust) -> Self {
+        let Self { output, overwrite, given, .. } = &self;
+        let record = Record { output: output.path(), overwrite: *overwrite, given: given.clone() };
+        self.request.trust = Trust { record: Some(record), ..trust };
+        self
+    }
+
+    /// What was chosen where nothing was given.
+    fn tell_choices(&self, given: &Settings, progress: &Progress) {
+        let Request { settings, device, .. } = &self.request;
+        tell_device(given.device.unwrap_or_default(), device, progress);
+        if given.model.is_none() && settings.model.is_some() {
+            progress.line("model: the built-in demo, a shape in motion; --model DIR takes another");
+        }
+        if let (None, None, Some(seed)) = (given.seed, &given.noise, settings.seed) {
+            progress.line(&format!("seed: {seed}"));
+        }
+    }
+
     /// Components that are not those of the run which this one repeats.
     fn warnings(&self, event: &Event) -> impl Iterator<Item = String> {
         let other = match (event, &self.from) {

@@ -1,6 +1,6 @@
 //! `wan resume`: a run that was left, from there to its video.
 
-use super::generate::{Job, carry_out, check_inputs, target};
+use super::generate::{Job, carry_out, check_dump, check_inputs, target};
 use crate::{
     Failure,
     args::{ResumeArgs, absolute},
@@ -43,7 +43,8 @@ fn prepare(args: &ResumeArgs, progress: &Progress) -> Result<Job, Failure> {
         offload: args.offload.or(header.settings.offload),
         ..header.settings
     };
-    check_inputs(&mut settings, header.dump.as_deref())?;
+    check_inputs(&mut settings)?;
+    check_dump(header.dump.as_deref())?;
     output.check(Some(header.frames), overwrite)?;
     let device = target(settings.device.unwrap_or_default(), progress)?;
     let record = Record { output: output.path(), overwrite, given: header.given.clone() };
@@ -53,6 +54,6 @@ fn prepare(args: &ResumeArgs, progress: &Progress) -> Result<Job, Failure> {
         record: Some(record),
         resume: Some(state),
     };
-    let request = Request { settings, device, dump: header.dump, trust };
+    let request = Request { settings, device, dump: header.dump, trust, preview: None };
     Ok(Job { request, output, overwrite, given: header.given, from: None })
 }

@@ -7,7 +7,8 @@ use wan_import::{Checkpoint, Stored};
 use wan_kernels::DeviceCaps;
 use wan_model::image::Picture;
 use wan_pipeline::{
-    Bytes, GenerateRequest, Machine, MemoryPlan, Placement, Question, Room, Settled, Shortage, Task, Wish,
+    Bytes, GenerateRequest, Kept, Machine, MemoryPlan, Part, Phase, Placement, Question, Room, Settled,
+    Shortage, Task, Wish,
 };
 
 use super::{EngineError, Model, Request, generate_request, matmul_dtype};
@@ -117,6 +118,41 @@ pub(super) fn settle(
     };
     let room = machine::room(&request.device, settings.memory_limit);
     Ok(Question { checkpoint, request: generate, wish, machine, room }.settle()?)
+}
+
+/// [`settle`] where something is `kept` of an earlier job: it goes if the room is short with it, and the transformer does
+/// not stay while frames are decoded if both do not fit.
+pub(super) fn settle_beside(
+    request: &Request,
+    checkpoint: &Checkpoint,
+    generate: &GenerateRequest,
+    device: &Device,
+    kept: &mut Option<Kept>,
+) -> Result<Settled, EngineError> {
+    let mut settled = settle(request, checkpoint, generate, device)?;
+    let Some(kept) = kept else { return Ok(settled) };
+    if settled.shortage.is_some() && kept.forget_networks() {
+        device.memory_cleanup();
+        settled = settle(request, checkpoint, generate, device)?;
+    }
+    kept.beside_decoder &= machine::room(&request.device, request.settings.memory_limit)
+        .shortage(&with_transformer(&settled.memory), false)
+        .is_none();
+    Ok(settled)
+}
+
+/// What a run holds whose transformer stays to the end.
+fn with_transformer(memory: &MemoryPlan) -> MemoryPlan {
+    let mut memory = memory.clone();
+    let denoise = memory.phases.iter().find(|phase| phase.phase == Phase::Denoise);
+    let weights =
+        denoise.and_then(|phase| phase.parts.iter().find(|part| part.part == Part::Weights)).copied();
+    let others = memory
+        .phases
+        .iter_mut()
+        .filter(|phase| matches!(phase.phase, Phase::Text | Phase::Image | Phase::Decode));
+    others.for_each(|phase| phase.parts.extend(weights));
+    memory
 }
 
 /// Weights of a model that is not at hand have the dtype that is asked for, or that of the published files.

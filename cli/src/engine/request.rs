@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, FloatDType};
 use wan_import::Checkpoint;
 use wan_pipeline::{GenerateRequest, default_fps};
 
-use super::{EngineError, Trust, camera, dump, picture};
+use super::{EngineError, PreviewRequest, Trust, camera, dump, picture};
 use crate::{
     devices::Target,
     settings::{Area, DtypeChoice, Quant, Schedule, Settings, Solver, Task},
@@ -21,6 +21,7 @@ pub struct Request {
     /// Folder for `text.safetensors`, `latents.safetensors` and `frames.safetensors`.
     pub dump: Option<PathBuf>,
     pub trust: Trust,
+    pub preview: Option<PreviewRequest>,
 }
 
 impl Quant {

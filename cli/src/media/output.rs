@@ -59,6 +59,34 @@ impl Output {
         }
     }
 
+    /// Whether something is there already.
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Mp4(path) | Self::Gif(path) | Self::Webp(path) | Self::Png(path) => {
+                path.symlink_metadata().is_ok()
+            }
+            Self::Sequence(pattern) => !pattern.taken().is_empty(),
+        }
+    }
+
+    /// How many numbered pictures are there; `None` for one file.
+    pub fn pictures(&self) -> Option<usize> {
+        match self {
+            Self::Sequence(pattern) => Some(pattern.taken().len()),
+            _ => None,
+        }
+    }
+
+    /// Makes the folder that the output lies in; a folder of numbered pictures itself comes with them.
+    pub fn make_folder(&self) -> Result<(), MediaError> {
+        let folder = match self {
+            Self::Mp4(path) | Self::Gif(path) | Self::Webp(path) | Self::Png(path) => folder_of(path),
+            Self::Sequence(pattern) => folder_of(&pattern.folder),
+        };
+        let path = folder.to_owned();
+        fs::create_dir_all(folder).map_err(|source| MediaError::Unwritable { path, source })
+    }
+
     /// Refuses what cannot succeed: a taken name, a missing or unwritable folder, one `.png` for several frames.
     /// `frames` is what the user asked for, if anything.
     pub fn check(&self, frames: Option<usize>, overwrite: bool) -> Result<(), MediaError> {
@@ -75,7 +103,7 @@ impl Output {
             }
             Self::Sequence(pattern) => {
                 check_folder(pattern.existing_folder())?;
-                check_free(!pattern.taken().is_empty(), &pattern.display(), overwrite)?;
+                check_free(self.is_taken(), &pattern.display(), overwrite)?;
                 TemporaryFolder::new(pattern.existing_folder()).map(drop)
             }
         }

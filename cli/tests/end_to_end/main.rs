@@ -1,6 +1,7 @@
 //! The built binary on a tiny checkpoint, from flags to files.
 #![allow(clippy::unwrap_used)]
 
+mod batch;
 mod bench;
 mod compile;
 mod convert;
@@ -12,6 +13,7 @@ mod inspect;
 mod interrupt;
 mod metadata;
 mod plan;
+mod preview;
 mod refusals;
 #[cfg(unix)]
 mod resume;

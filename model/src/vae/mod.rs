@@ -16,6 +16,7 @@ mod resample;
 mod shortcut;
 mod statistics;
 mod tiling;
+mod tiny;
 
 pub use bytes::VaeBytes;
 pub use config::{VaeConfig, VaeConfigError};
@@ -25,3 +26,4 @@ pub use feature_cache::LayerMemory;
 pub use memory::VaeMemory;
 pub use preview::{ColourWeights, LatentColours};
 pub use tiling::Tiling;
+pub use tiny::{TinyConfig, TinyDecoder};

@@ -147,7 +147,7 @@ fn interleave(x: Tensor<5>) -> Tensor<5> {
 }
 
 /// Every pixel becomes a square of four: `[1, c, t, h, w]` to `[1, c, t, 2 h, 2 w]`.
-fn repeat_pixels(x: Tensor<5>) -> Tensor<5> {
+pub(super) fn repeat_pixels(x: Tensor<5>) -> Tensor<5> {
     let [_, c, t, h, w] = x.dims();
     let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]);
     interpolate(x.reshape([1, c * t, h, w]), options).reshape([1, c, t, 2 * h, 2 * w])

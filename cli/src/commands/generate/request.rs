@@ -28,7 +28,7 @@ pub fn given(args: &GenerateArgs, from: Option<&Metadata>) -> Result<Settings, F
 }
 
 /// Refuses single components that are no whole model, and paths that are not there.
-pub fn check_inputs(settings: &mut Settings, dump: Option<&Path>) -> Result<(), Failure> {
+pub fn check_inputs(settings: &mut Settings) -> Result<(), Failure> {
     let alone = settings.dit.is_some() && settings.vae.is_some() && settings.text_encoder.is_some();
     if settings.model().is_none() && !alone {
         let hint =
@@ -41,6 +41,11 @@ pub fn check_inputs(settings: &mut Settings, dump: Option<&Path>) -> Result<(), 
             return Err(Failure::usage(message, "give the path of a local file or folder"));
         }
     }
+    Ok(())
+}
+
+/// Refuses a file where the folder of `--dump` should be.
+pub fn check_dump(dump: Option<&Path>) -> Result<(), Failure> {
     match dump {
         Some(path) if path.exists() && !path.is_dir() => {
             Err(Failure::usage(format!("--dump {} is not a folder", path.display()), "name a folder"))

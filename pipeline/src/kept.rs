@@ -1,0 +1,94 @@
+//! What stays loaded from one run of a checkpoint to the next.
+
+use std::collections::HashMap;
+
+use burn::{prelude::*, tensor::FloatDType};
+use wan_import::Quant;
+use wan_model::{VaeDecoder, WanTransformer};
+
+use crate::Placement;
+
+/// Encoded prompts and networks of one checkpoint on one device, in one precision. Whoever changes any of these starts
+/// with an empty one.
+#[derive(Default)]
+pub struct Kept {
+    /// Prompts of later runs: the first one that has to be encoded takes these along, so that the text encoder passes
+    /// through memory once for all.
+    pub ahead: Vec<String>,
+    /// Whether the transformer stays while frames are decoded.
+    pub beside_decoder: bool,
+    /// Context rows `[1, n, text_dim]` by their text.
+    rows: HashMap<String, Tensor<3>>,
+    transformer: Option<(Held, WanTransformer)>,
+    decoder: Option<VaeDecoder>,
+}
+
+/// Which transformer, and how it is held.
+#[derive(PartialEq)]
+struct Held {
+    high: bool,
+    dtype: FloatDType,
+    quant: Option<Quant>,
+    streamed: bool,
+}
+
+impl Held {
+    fn new(high: bool, placement: &Placement) -> Self {
+        let &Placement { dtype, quant, stream_blocks, .. } = placement;
+        Self { high, dtype, quant, streamed: stream_blocks }
+    }
+}
+
+impl Kept {
+    /// Lets the networks go; whether there were any.
+    pub fn forget_networks(&mut self) -> bool {
+        let decoder = self.decoder.take().is_some();
+        self.transformer.take().is_some() || decoder
+    }
+
+    /// Of `prompts` and those ahead the ones to encode, each once; none if those of `prompts` are all known. What was
+    /// kept of other prompts goes.
+    pub(crate) fn to_encode(&mut self, prompts: &[&str]) -> Vec<String> {
+        if prompts.iter().all(|prompt| self.rows.contains_key(*prompt)) {
+            return Vec::new();
+        }
+        self.rows.clear();
+        let mut all: Vec<String> = prompts.iter().map(ToString::to_string).collect();
+        all.append(&mut self.ahead);
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    pub(crate) fn put_rows(&mut self, prompts: Vec<String>, rows: Vec<Tensor<3>>) {
+        self.rows.extend(prompts.into_iter().zip(rows));
+    }
+
+    /// `None` unless all are known.
+    pub(crate) fn rows(&self, prompts: &[&str]) -> Option<Vec<Tensor<3>>> {
+        prompts.iter().map(|prompt| self.rows.get(*prompt).cloned()).collect()
+    }
+
+    /// The transformer for `high` or low noise, held as `placement` says; any other one goes.
+    pub(crate) fn take_transformer(&mut self, high: bool, placement: &Placement) -> Option<WanTransformer> {
+        let (held, transformer) = self.transformer.take()?;
+        (held == Held::new(high, placement)).then_some(transformer)
+    }
+
+    pub(crate) fn put_transformer(&mut self, high: bool, placement: &Placement, transformer: WanTransformer) {
+        self.transformer = Some((Held::new(high, placement), transformer));
+    }
+
+    /// Makes room for the decoder's work; whether there was something to free.
+    pub(crate) fn make_room_to_decode(&mut self) -> bool {
+        !self.beside_decoder && self.transformer.take().is_some()
+    }
+
+    pub(crate) fn decoder(&self) -> Option<VaeDecoder> {
+        self.decoder.clone()
+    }
+
+    pub(crate) fn put_decoder(&mut self, decoder: &VaeDecoder) {
+        self.decoder = Some(decoder.clone());
+    }
+}
