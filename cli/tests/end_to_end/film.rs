@@ -62,8 +62,9 @@ fn check_dump(folder: &Path, what: &str) -> Dumped {
 fn check_report(report: &Value, device: &str) {
     let mut keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let expected = "device dtype fallbacks fps frames height loaded_bytes loaded_bytes_per_second notes output peak_memory_bytes planned_memory_bytes quant seconds seed step_seconds \
-                    steps tokens warnings width";
+    let expected = "device dtype fallbacks fps frames height kernels_compiled loaded_bytes \
+                    loaded_bytes_per_second notes output peak_memory_bytes planned_memory_bytes quant seconds seed \
+                    step_seconds steps tokens tuned warnings width";
     assert_eq!(keys.join(" "), expected);
     let number = |key: &str| report[key].as_u64().unwrap();
     assert_eq!((number("width"), number("height"), number("frames"), number("fps")), (48, 32, 9, 16));
