@@ -48,7 +48,7 @@ impl Kept {
 
     /// Of `prompts` and those ahead the ones to encode, each once; none if those of `prompts` are all known. What was
     /// kept of other prompts goes.
-    pub(crate) fn to_encode(&mut self, prompts: &[&str]) -> Vec<String> {
+    pub(crate) fn next_prompts(&mut self, prompts: &[&str]) -> Vec<String> {
         if prompts.iter().all(|prompt| self.rows.contains_key(*prompt)) {
             return Vec::new();
         }

@@ -129,7 +129,7 @@ impl Engine<'_> {
     fn encode(&mut self, checkpoint: &Checkpoint, plan: &Plan) -> Result<Vec<Tensor<3>>, PipelineError> {
         let prompts = plan.prompts();
         let Some(kept) = &mut self.kept else { return self.encode_texts(checkpoint, &prompts) };
-        let missing = kept.to_encode(&prompts);
+        let missing = kept.next_prompts(&prompts);
         if !missing.is_empty() {
             let texts: Vec<_> = missing.iter().map(String::as_str).collect();
             let rows = self.encode_texts(checkpoint, &texts)?;
