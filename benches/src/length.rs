@@ -50,6 +50,7 @@ fn square(n: usize) -> [usize; 2] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

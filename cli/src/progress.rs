@@ -199,7 +199,7 @@ impl Progress {
         self.done_steps = done as u64;
         self.bar.set_position(self.done_steps);
         let eta = pace * (total - total.min(done)) as f64;
-        self.tell(done == total, || format!("step {done}/{total} {seconds:.2} s, ETA {eta:.0} s, {memory}"));
+        self.tell(true, || format!("step {done}/{total} {seconds:.2} s, ETA {eta:.0} s, {memory}"));
     }
 
     fn decoded(&mut self, count: usize) {
@@ -209,13 +209,13 @@ impl Progress {
         self.bar.set_position(done);
         self.bar.set_message(format!("{pace:.2} s/frame {memory}"));
         let eta = pace * frames.saturating_sub(done) as f64;
-        self.tell(done == frames, || format!("decode {done}/{frames} frames, ETA {eta:.0} s, {memory}"));
+        self.tell(true, || format!("decode {done}/{frames} frames, ETA {eta:.0} s, {memory}"));
     }
 
-    /// A line where there is no bar: the first of a phase, the last one, and others at a pace that can be read.
-    fn tell(&mut self, last: bool, text: impl FnOnce() -> String) {
+    /// A line where there is no bar: if it `must` be told, the first of a phase, and others at a pace that can be read.
+    fn tell(&mut self, must: bool, text: impl FnOnce() -> String) {
         let due = self.told.is_none_or(|told| told.elapsed() >= PACE);
-        if self.mode == Mode::Lines && (last || due) {
+        if self.mode == Mode::Lines && (must || due) {
             self.told = Some(Instant::now());
             self.line(&text());
         }

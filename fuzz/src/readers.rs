@@ -275,7 +275,7 @@ pub const READERS: [Reader; 27] = [
         name: "png_chunks",
         file: "x.png",
         wrap: wrap::png,
-        seeds: |_| [PNG_RGB, PNG_ALPHA].map(|png| wrap::chunks(png)).into(),
+        seeds: |_| [PNG_RGB, PNG_ALPHA].map(wrap::chunks).into(),
         read: |path| wan_cli::foreign::picture(path),
         bound: PICTURE,
         ..PLAIN

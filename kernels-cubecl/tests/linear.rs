@@ -81,8 +81,7 @@ fn operands_that_are_views() {
     let turned = |x: Tensor<2>| (x.transpose() * 1.0).transpose();
     let found = linear(turned(x.clone()), turned(weight.clone()), Some(bias.clone()), false).into_data();
     assert_eq!(found, expected);
-    let part =
-        linear(x.slice([10..40, 0..50]), weight.slice([5..30, 0..50]), Some(bias.slice([5..30])), false);
+    let part = linear(x.slice([10..40, 0..50]), weight.slice([5..30, 0..50]), Some(bias.slice(5..30)), false);
     let whole = Tensor::<2>::from_data(expected, &device).slice([10..40, 5..30]);
     assert_eq!(part.into_data(), whole.into_data());
 }

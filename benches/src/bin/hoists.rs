@@ -76,6 +76,9 @@ impl Given {
     }
 }
 
+/// A guided step.
+type Way<'a> = Box<dyn Fn() -> [TensorData; 2] + 'a>;
+
 #[expect(clippy::print_stdout, reason = "a measurement's result is its output")]
 fn main() {
     let (device_name, device) = device_argument();
@@ -84,7 +87,7 @@ fn main() {
     let given = Given::new(&config, latent, &device);
     let (none, shared) = (given.contexts(0, 0), given.contexts(config.layers, 0));
     let kept = given.contexts(config.layers, config.layers);
-    let ways: [(&str, Box<dyn Fn() -> [TensorData; 2] + '_>); 3] = [
+    let ways: [(&str, Way<'_>); 3] = [
         ("without", Box::new(|| given.apart(&none))),
         ("shared by the two passes", Box::new(|| given.together(&shared))),
         ("kept", Box::new(|| given.together(&kept))),

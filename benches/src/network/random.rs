@@ -115,6 +115,7 @@ impl ModuleVisitor for Shapes<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use wan_import::{DtypePolicy, Naming, load_network};
     use wan_model::{WanConfig, WanTransformer};

@@ -84,9 +84,8 @@ impl Batch<'_> {
         let count = entries.len();
         let mut outcomes = Vec::with_capacity(count);
         for index in 0..count {
-            let (Entry { line, clip, work }, later) = match entries.split_at_mut(index + 1) {
-                (done, later) => (&mut done[index], later),
-            };
+            let (done, later) = entries.split_at_mut(index + 1);
+            let Entry { line, clip, work } = &mut done[index];
             let work = std::mem::replace(work, Err(State::Skipped));
             let ahead = later.iter().filter_map(|entry| entry.work.as_ref().ok());
             let ahead: Vec<_> = ahead.map(|job| &job.request).take(AHEAD).collect();
