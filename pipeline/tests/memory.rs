@@ -136,7 +136,7 @@ fn check(checkpoint: &Checkpoint, request: &GenerateRequest, placement: Placemen
     let Some(held) = measured(checkpoint, request, placement, phase) else {
         return report_skip("cpu", "the resident set is not told here");
     };
-    let what = format!("{placement:?}: planned {planned}, held {held}");
+    let what = format!("{placement:?}: planned {planned}, held {held}; {memory:?}");
     assert!(near(planned, held), "{what}");
     assert!(!near(1.2 * planned, held) && !near(0.8 * planned, held), "{what}");
 }

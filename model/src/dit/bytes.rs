@@ -105,7 +105,9 @@ impl WanConfig {
     /// Stream, input, results so far, and the hidden values of some tokens, of all of them if they are few; weights in
     /// fewer bits round these to the products' dtype on their way.
     fn feed_forward(&self, shape: &PassShape) -> usize {
-        let at_once = (HIDDEN_BYTES / SINGLE / self.ffn_dim).clamp(1, shape.tokens.max(1));
+        let most = (HIDDEN_BYTES / SINGLE / self.ffn_dim).max(1);
+        // In even parts.
+        let at_once = shape.tokens.div_ceil(shape.tokens.div_ceil(most).max(1));
         let (values, hidden) = (shape.tokens * self.dim, at_once * self.ffn_dim);
         let (narrowed, e) = (shape.quantized && shape.value_bytes != SINGLE, shape.value_bytes);
         let (outer, inner) = match (shape.on_host, narrowed) {
