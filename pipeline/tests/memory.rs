@@ -1,11 +1,10 @@
-//! The plan of a run's memory against the largest resident set of each phase, beyond what is there before the run. Pages
-//! that are only asked for do not count, as the system hands them out when they are touched.
+//! The plan of a run's memory against what a run asks of the allocator in each phase.
 #![allow(clippy::unwrap_used)]
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use burn::{prelude::*, tensor::FloatDType};
-use testkit::{Golden, normal, report_skip, resident};
+use testkit::{Golden, counting, normal};
 use wan_import::{Checkpoint, Quant, Stored, TensorBytes, TensorInfo, TensorSource};
 use wan_kernels::DeviceKind;
 use wan_model::{
@@ -15,9 +14,12 @@ use wan_model::{
     text::Umt5Config,
 };
 use wan_pipeline::{
-    CancelToken, Engine, Event, GenerateRequest, Machine, MemoryPlan, Offload, Phase, PipelineError,
+    CancelToken, Engine, Event, GenerateRequest, Machine, MemoryPlan, Offload, Part, Phase, PipelineError,
     Placement, Question, Room, VaeTiling, Wish, generate,
 };
+
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;
 
 /// How far a plan may be from what is held.
 const TOLERANCE: f64 = 0.1;
@@ -93,32 +95,36 @@ fn request(size: (usize, usize), frames: usize) -> GenerateRequest {
         negative: Some(String::new()),
         size: Some(size),
         frames: Some(frames),
-        steps: Some(1),
+        steps: Some(3),
         guidance: Some(1.0),
         ..GenerateRequest::default()
     }
 }
 
-/// The largest resident set of `phase` beyond that before the run, in bytes; `None` where it is not told.
+/// The most bytes held at a time in `phase` beyond those before the run, which ends with the phase.
 fn measured(
     checkpoint: &Checkpoint,
     request: &GenerateRequest,
     placement: Placement,
     phase: Phase,
 ) -> Option<f64> {
-    let before = resident::now()?;
+    let (before, cancel) = (counting::held(), CancelToken::default());
     let mut most = None;
     let mut watch = |event: Event<'_>| {
         match event {
-            Event::Started(started) if started == phase => resident::reset(),
-            Event::Finished { phase: finished, .. } if finished == phase => most = resident::peak(),
+            Event::Started(started) if started == phase => counting::begin(),
+            Event::Finished { phase: finished, .. } if finished == phase => {
+                most = Some(counting::most());
+                cancel.cancel();
+            }
             _ => {}
         }
         Ok(())
     };
     let plan = request.plan(checkpoint).unwrap();
-    let plain = Engine::new(Device::flex(), CancelToken::default(), &mut watch);
-    generate(checkpoint, &plan, &mut Engine { placement, ..plain }).unwrap();
+    let plain = Engine::new(Device::flex(), cancel.clone(), &mut watch);
+    let ended = generate(checkpoint, &plan, &mut Engine { placement, ..plain });
+    assert!(matches!(ended, Ok(()) | Err(PipelineError::Cancelled)), "{ended:?}");
     most.map(|most| most.saturating_sub(before) as f64)
 }
 
@@ -132,53 +138,37 @@ fn check(checkpoint: &Checkpoint, request: &GenerateRequest, placement: Placemen
     let plan = request.plan(checkpoint).unwrap();
     let memory = MemoryPlan::of(checkpoint, &plan, &placement, &machine()).unwrap();
     let planned = memory.phases.iter().find(|planned| planned.phase == phase).unwrap();
-    let planned = planned.total().resident() as f64;
-    let Some(held) = measured(checkpoint, request, placement, phase) else {
-        return report_skip("cpu", "the resident set is not told here");
-    };
+    // What the allocator keeps for itself does not count among what is asked of it.
+    let asked = planned.parts.iter().filter(|part| part.part != Part::Idle);
+    let planned = asked.map(|part| part.bytes.resident()).sum::<u64>() as f64;
+    let held = measured(checkpoint, request, placement, phase).unwrap();
     let what = format!("{placement:?}: planned {planned}, held {held}; {memory:?}");
     assert!(near(planned, held), "{what}");
     assert!(!near(1.2 * planned, held) && !near(0.8 * planned, held), "{what}");
 }
 
-/// Names the case that a process of its own measures.
-const CASE: &str = "WAN_MEMORY_CASE";
-
-/// A process for each case: what the allocator keeps of one would count for less in the next.
+/// One after the other: the counters are the process's.
 #[test]
 fn a_run_holds_what_is_planned() {
-    let forms = [(FloatDType::F32, None), (FloatDType::F16, None), (FloatDType::F32, Some(Quant::Int8))];
-    let denoise = forms.map(|(dtype, quant)| {
-        let placement = Placement { dtype, quant, ..Placement::default() };
-        (request((832, 480), 9), placement, Phase::Denoise)
-    });
-    let memories = [(false, 4 << 20), (false, 32 << 20), (true, 4 << 20)];
-    let decode = memories.map(|(half, piece_bytes)| {
-        let vae_memory = VaeMemory { half, piece_bytes, ..VaeMemory::default() };
-        (request((416, 240), 9), Placement { vae_memory, ..Placement::default() }, Phase::Decode)
-    });
-    let cases: Vec<_> = denoise.into_iter().chain(decode).collect();
-    let chosen = std::env::var(CASE).ok().map(|text| text.parse::<usize>().unwrap());
-    let Some((request, placement, phase)) = chosen.map(|index| &cases[index]) else {
-        return (0..cases.len()).for_each(in_own_process);
-    };
+    let _turn = counting::alone();
     let checkpoint = model(small_dit(), small_vae(), &Stored::F32);
-    // Code is read, and threads begin, in the first run.
-    let _ = measured(&checkpoint, &self::request((208, 128), 5), Placement::default(), Phase::Decode);
-    check(&checkpoint, request, *placement, *phase);
-}
-
-fn in_own_process(case: usize) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["a_run_holds_what_is_planned", "--exact", "--nocapture"]).env(CASE, case.to_string());
-    let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "case {case}: {told}");
+    let placement = Placement::default();
+    // Threads begin in the first run.
+    let _ = measured(&checkpoint, &request((64, 48), 5), placement, Phase::Decode);
+    let forms = [(FloatDType::F32, None), (FloatDType::F16, None), (FloatDType::F32, Some(Quant::Int8))];
+    for (dtype, quant) in forms {
+        check(&checkpoint, &request((832, 480), 9), Placement { dtype, quant, ..placement }, Phase::Denoise);
+    }
+    for (half, piece_bytes) in [(false, 4 << 20), (false, 32 << 20), (true, 4 << 20)] {
+        let vae_memory = VaeMemory { half, piece_bytes, ..VaeMemory::default() };
+        check(&checkpoint, &request((416, 240), 9), Placement { vae_memory, ..placement }, Phase::Decode);
+    }
 }
 
 /// What is chosen fits what there is, and what is offered instead of a refused run does too.
 #[test]
 fn settings_that_are_offered_fit() {
+    let _turn = counting::alone();
     let checkpoint = Checkpoint::imagined(WanConfig::t2v_14b(), &Stored::Bf16);
     let wish = Wish {
         dtype: FloatDType::F32,
@@ -213,6 +203,7 @@ fn settings_that_are_offered_fit() {
 /// Modulations of a camera's path take some of the room that is left, and no more.
 #[test]
 fn camera_modulations_are_kept_as_far_as_there_is_room() {
+    let _turn = counting::alone();
     let checkpoint = Checkpoint::imagined(WanConfig::lingbot_base_cam(), &Stored::Bf16);
     let path = CameraPath::from_poses(vec![Pose::IDENTITY; 17], vec![Intrinsics::PUBLISHED]);
     let camera = Some(path.unwrap());

@@ -54,10 +54,20 @@ pub fn held() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
+/// Lets [`most`] begin again with what is held now.
+pub fn begin() {
+    PEAK.store(held(), Ordering::Relaxed);
+}
+
+/// The most bytes held at a time since [`begin`].
+pub fn most() -> usize {
+    PEAK.load(Ordering::Relaxed)
+}
+
 /// What `call` returns, and the bytes it held at most beyond what was there before, the result among them.
 pub fn most_held<T>(call: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+    let before = held();
+    begin();
     let result = call();
-    (result, PEAK.load(Ordering::Relaxed) - before)
+    (result, most() - before)
 }

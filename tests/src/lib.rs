@@ -6,7 +6,6 @@ mod devices;
 mod golden;
 pub mod hub;
 mod random;
-pub mod resident;
 mod weights;
 
 pub use compare::{FRAMES_MEAN, Tolerance, assert_close, mean_difference, relative_l2};

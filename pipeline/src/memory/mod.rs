@@ -127,6 +127,8 @@ pub enum Part {
     /// Latents, the solver's memory, and what the network is told.
     Conditions,
     Activations,
+    /// What the host's allocator keeps of activations that are gone.
+    Idle,
     /// What attention holds beyond its operands.
     AttentionWorkspace,
     /// Modulations of a camera path that are kept for all passes.
@@ -144,6 +146,7 @@ impl fmt::Display for Part {
             Self::Loading => "loading",
             Self::Conditions => "latents, conditions",
             Self::Activations => "activations",
+            Self::Idle => "kept by the allocator",
             Self::AttentionWorkspace => "attention workspace",
             Self::CameraCache => "camera cache",
             Self::VaeHistories => "VAE histories",

@@ -97,10 +97,10 @@ impl Budget<'_> {
         }
     }
 
-    /// Tensors that come and go where the networks work.
-    fn passing(&self, bytes: u64) -> Bytes {
+    /// With tensors of `bytes` at a time that come and go where the networks work.
+    fn working(&self, phase: PhaseBytes, bytes: u64) -> PhaseBytes {
         let idle = if self.on_adapter() { 0 } else { (2 * bytes / 5).min(KEPT_BLOCKS) };
-        self.at_work(bytes + idle)
+        phase.with(Part::Activations, self.at_work(bytes)).with(Part::Idle, self.at_work(idle))
     }
 
     /// Of a network where it works. Only the fast path of the host reads weights out of their file.
@@ -129,11 +129,11 @@ impl Budget<'_> {
         let activations = rows.iter().map(|&rows| config.layer_bytes(rows)).max().unwrap_or(0);
         let stream = (held * config.d_model) as u64 * SINGLE;
         let tokenizer = self.checkpoint.tokenizer_bytes() * TOKENIZER_FACTOR;
-        Ok(PhaseBytes::new(Phase::Text)
+        let phase = PhaseBytes::new(Phase::Text)
             .with(Part::Weights, self.weights(largest))
             .with(Part::Loading, self.loading(largest) + Bytes { host: tokenizer, ..Bytes::default() })
-            .with(Part::Conditions, self.at_work(stream))
-            .with(Part::Activations, self.passing(activations)))
+            .with(Part::Conditions, self.at_work(stream));
+        Ok(self.working(phase, activations))
     }
 
     /// Rows of each text, by its letters; all there may be for a prompt that is not known.
@@ -158,8 +158,8 @@ impl Budget<'_> {
             .map_or(0, |config| self.pictures() * config.tokens() * (6 * config.width + 2 * config.mlp));
         let clip = PhaseBytes::new(Phase::Image)
             .with(Part::Weights, self.weights(clip))
-            .with(Part::Loading, self.loading(clip))
-            .with(Part::Activations, self.passing(seen as u64 * SINGLE));
+            .with(Part::Loading, self.loading(clip));
+        let clip = self.working(clip, seen as u64 * SINGLE);
         let encoder = Sum::of(&self.checkpoint.vae_encoder_weights()?);
         let frames = match self.checkpoint.dit_config.kind {
             ModelKind::Ti2v => 1,
@@ -174,8 +174,8 @@ impl Budget<'_> {
         let vae = PhaseBytes::new(Phase::Image)
             .with(Part::Weights, self.vae_weights(encoder))
             .with(Part::Loading, self.loading(encoder))
-            .with(Part::VaeHistories, self.at_work(histories))
-            .with(Part::Activations, self.passing(working));
+            .with(Part::VaeHistories, self.at_work(histories));
+        let vae = self.working(vae, working);
         let bytes = |phase: &PhaseBytes| phase.total().resident() + phase.total().device;
         Ok(if bytes(&clip) > bytes(&vae) { clip } else { vae })
     }
@@ -239,10 +239,9 @@ impl Budget<'_> {
     fn denoise(&self, high: bool) -> Result<PhaseBytes, PipelineError> {
         let weights = self.expert(high)?;
         let pass = self.checkpoint.dit_config.pass_bytes(&self.pass_shape());
-        Ok(self
-            .told(PhaseBytes::new(Phase::Denoise).with(Part::Weights, self.transformer(&weights)))
-            .with(Part::Activations, self.passing(pass.activations))
-            .with(Part::AttentionWorkspace, self.at_work(pass.attention)))
+        let phase =
+            self.told(PhaseBytes::new(Phase::Denoise).with(Part::Weights, self.transformer(&weights)));
+        Ok(self.working(phase, pass.activations).with(Part::AttentionWorkspace, self.at_work(pass.attention)))
     }
 
     /// With latents, conditions and the camera's kept modulations.
@@ -293,13 +292,12 @@ impl Budget<'_> {
         let phase = PhaseBytes::new(Phase::Decode)
             .with(Part::Weights, self.vae_weights(decoder))
             .with(Part::VaeHistories, self.at_work(histories));
-        let working = self.passing(working);
         Ok(if self.on_adapter() {
-            phase.with(Part::Frames, frames).with(Part::Activations, working)
-        } else if frames.host > working.host {
+            self.working(phase.with(Part::Frames, frames), working)
+        } else if frames.host > working {
             phase.with(Part::Frames, frames)
         } else {
-            phase.with(Part::Activations, working)
+            self.working(phase, working)
         })
     }
 }
