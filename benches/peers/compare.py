@@ -196,7 +196,8 @@ def start(args):
     rounds = []
     for round_ in range(args.warm + args.rounds):
         command = [args.wan / "wan", "generate", "--model", args.work / "model", "--prompt", "a red fox", "--size",
-                   "256x256", "--frames", "5", "--steps", "1", "--guidance", "1", "--json", "-o", args.work / "out.mp4"]
+                   "256x256", "--frames", "5", "--steps", "1", "--guidance", "1", "--json", "--overwrite", "-o",
+                   args.work / "out.mp4"]
         command += [] if cuda() else ["--device", "cpu"]
         wall = time.perf_counter()
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
