@@ -13,21 +13,17 @@ const SIDE: usize = 96;
 const PIXELS: usize = 8;
 const FRAMES: usize = 4;
 
-/// Colours of the video under each latent, `[frames, rows, columns]`.
+/// Colours of the video under each latent in the last frame it stands for, `[frames, rows, columns]`.
 fn under_latents(video: &[f32], latent_frames: usize) -> Vec<[f32; 3]> {
     let side = SIDE / PIXELS;
     let mean = |frame: usize, row: usize, column: usize| {
-        let frames = if frame == 0 { 0..1 } else { 1 + (frame - 1) * FRAMES..1 + frame * FRAMES };
-        let count = (frames.len() * PIXELS * PIXELS) as f32;
         let mut sum = [0.0; 3];
-        for t in frames {
-            for pixel in 0..PIXELS * PIXELS {
-                let (y, x) = (row * PIXELS + pixel / PIXELS, column * PIXELS + pixel % PIXELS);
-                let at = ((t * SIDE + y) * SIDE + x) * 3;
-                sum.iter_mut().zip(&video[at..at + 3]).for_each(|(sum, v)| *sum += v);
-            }
+        for pixel in 0..PIXELS * PIXELS {
+            let (y, x) = (row * PIXELS + pixel / PIXELS, column * PIXELS + pixel % PIXELS);
+            let at = ((frame * FRAMES * SIDE + y) * SIDE + x) * 3;
+            sum.iter_mut().zip(&video[at..at + 3]).for_each(|(sum, v)| *sum += v);
         }
-        sum.map(|v| v / count)
+        sum.map(|v| v / (PIXELS * PIXELS) as f32)
     };
     let places = (0..latent_frames * side * side).map(|i| (i / (side * side), i / side % side, i % side));
     places.map(|(frame, row, column)| mean(frame, row, column)).collect()
@@ -59,7 +55,17 @@ fn a_preview_shows_early_what_the_video_will_be() {
     demo::unpack(folder.path()).expect("an unpacked model");
     let (checkpoint, device) = (open(folder.path()), Device::flex());
     let colours = latent_colours(&checkpoint, &device).expect("an encoder");
-    for (prompt, seed) in [("a red ball rolls to the left", 3), ("a blue square falls on a sand ground", 4)] {
+    let prompts = [
+        "a red ball rolls to the left",
+        "a blue square falls on a sand ground",
+        "the pyramid, white, ascends.",
+        "The emerald sphere flies towards the right steadily.",
+        "a yellow star moves down",
+        "a purple ring grows",
+    ];
+    // Half-way and at the end.
+    let mut seen = [Vec::new(), Vec::new()];
+    for (prompt, seed) in prompts.into_iter().zip(3..) {
         let request =
             GenerateRequest { prompt: prompt.into(), seed, steps: Some(12), ..GenerateRequest::default() };
         let plan = request.plan(&checkpoint).expect("a good request");
@@ -77,10 +83,16 @@ fn a_preview_shows_early_what_the_video_will_be() {
         assert_eq!((previews.len(), previews[0].frames), (12, 5));
         let truth = under_latents(&video, previews[0].frames);
         let likeness: Vec<_> = previews.iter().map(|preview| likeness(preview, &truth)).collect();
-        // The map is linear and the decoder is not: fitted to clips of its own kind it reaches 0.9 for the first frame
-        // and 0.73 for the others, where this autoencoder is least linear. Chance gives 0.
-        let (half, last) = (&likeness[6], &likeness[11]);
-        let (first, all) = (half[0].min(last[0]), mean(half).min(mean(last)));
-        assert!(first > 0.7 && all > 0.3, "{prompt}: {likeness:.2?}");
+        for (step, seen) in [6, 11].into_iter().zip(&mut seen) {
+            let (first, rest) = (likeness[step][0], mean(&likeness[step][1..]));
+            assert!(first > 0.65 && rest > 0.45, "{prompt}, step {step}: {likeness:.2?}");
+            seen.push((first, rest));
+        }
+    }
+    // The map is linear and the decoder is not: over 24 clips of this model a map fitted to the 23 others reaches 0.91 for
+    // the first frame and 0.78 for the last one of each later latent (0.75 for the mean of its four). Chance gives 0.
+    for seen in seen {
+        let [first, rest]: [Vec<f64>; 2] = seen.into_iter().unzip::<_, _, Vec<_>, Vec<_>>().into();
+        assert!(mean(&first) > 0.75 && mean(&rest) > 0.65, "{first:.2?} {rest:.2?}");
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 /// Far above the size of any record.
 const MAX_BYTES: u64 = 1 << 16;
 /// Raised when the fit changes.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 /// Frames of a video that are shown beside each other.
 const SHOWN: usize = 3;
 /// About how high a shown frame is, in pixels.

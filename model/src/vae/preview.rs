@@ -6,15 +6,24 @@ use super::VaeEncoder;
 use crate::noise::torch_randn;
 
 /// Clips that a map is fitted to; frames of each.
-const CLIPS: u64 = 8;
-const FRAMES: usize = 9;
+const CLIPS: u64 = 12;
+const FRAMES: usize = 17;
 /// Latent rows and columns of a clip.
-const SIDE: usize = 8;
-/// Colours along a side of a clip.
-const COLOURS: usize = 4;
-/// Spread of the colours in -1..1, of which a third is cut off.
+const SIDE: usize = 12;
+/// Fewest shapes of a clip, and how many different numbers of them there are.
+const SHAPES: u64 = 2;
+const NUMBERS: u64 = 5;
+/// Spread of the colours in -1..1, of which a fifth is cut off.
 const SPREAD: f32 = 0.8;
-/// Added to the squared sums of latents of unit variance: their number is in the hundreds.
+/// Of half a shape's width, its mean and spread, and its bounds; of the place in mid-clip; of the way in one frame. In
+/// parts of a clip's side.
+const WIDTH: [f32; 2] = [0.22, 0.07];
+const WIDTHS: [f32; 2] = [0.08, 0.4];
+const PLACE: f32 = 0.3;
+const WAY: f32 = 0.03;
+/// Normal numbers that make a shape: its colour, width, place and way.
+const NORMALS: usize = 8;
+/// Added to the squared sums of latents of unit variance: their number is in the thousands.
 const RIDGE: f64 = 1.0;
 
 /// For each of red, green and blue a weight for each latent channel, and a constant; `rgb[i]` in -1..1.
@@ -30,9 +39,10 @@ pub struct LatentColours {
 }
 
 impl LatentColours {
-    /// Least squares between the latents that `encoder` makes of moving patches of random colour and these colours,
-    /// averaged over the pixels and frames of a latent. Decoded random latents would not do: they lie far from those
-    /// of any picture, and a map fitted to them can even turn colours round.
+    /// Least squares between the latents that `encoder` makes of shapes that move over a ground and the colours of these
+    /// clips, averaged over the pixels of a latent, in the last frame that it stands for. Of the frames of a latent this
+    /// is the one that a linear map tells best. Decoded random latents would not do: they lie far from those of any
+    /// picture, and a map fitted to them can even turn colours round.
     ///
     /// `pixels` and `frames` are those of a latent along its axes.
     pub fn fit(encoder: &VaeEncoder, [frames, pixels]: [usize; 2], device: &Device) -> Self {
@@ -46,7 +56,7 @@ impl LatentColours {
                 let at = |channel| values[channel * times * rows * columns + index];
                 let latent: Vec<f32> = (0..channels).map(at).collect();
                 let sums = if place[0] == 0 { &mut first } else { &mut rest };
-                sums.add(&latent, clip.mean(place, frames, pixels));
+                sums.add(&latent, clip.colour_under(place, frames, pixels));
             }
         }
         Self { first: first.solve(), rest: rest.solve() }
@@ -86,44 +96,46 @@ fn host(latents: Tensor<5>) -> Vec<f32> {
     latents.into_data().convert::<f32>().try_into_vec().unwrap_or_default()
 }
 
-/// Patches of random colour that move over a square: with hard edges or, in every other clip, with soft ones.
+/// Discs and squares of random colour that move over a ground: of one colour, or from one to another.
 struct Clip {
-    /// `[COLOURS, COLOURS, 3]` in -1..1; repeats in both directions.
-    colours: Vec<f32>,
-    soft: bool,
     side: usize,
-    /// Pixels a frame, down and to the right.
-    speed: [f32; 2],
+    /// At both ends, red first, in -1..1.
+    ground: [[f32; 3]; 2],
+    /// Along rows and along columns: 1 where the ground changes.
+    slope: [f32; 2],
+    /// The last one lies on top.
+    shapes: Vec<Shape>,
+}
+
+/// In pixels and, of these, pixels a frame; down and to the right.
+struct Shape {
+    round: bool,
+    colour: [f32; 3],
+    /// From the middle to an edge.
+    width: f32,
+    /// Of the middle in the middle frame.
+    place: [f32; 2],
+    way: [f32; 2],
 }
 
 impl Clip {
     fn new(seed: u64, side: usize) -> Self {
-        let values = torch_randn(seed, COLOURS * COLOURS * 3 + 2);
-        let (colours, speed) = values.split_at(COLOURS * COLOURS * 3);
-        let colours = colours.iter().map(|v| (v * SPREAD).clamp(-1.0, 1.0)).collect();
-        let step = side as f32 / (SIDE * COLOURS) as f32;
-        Self { colours, soft: seed % 2 == 1, side, speed: [speed[0] * step, speed[1] * step] }
+        let count = (SHAPES + seed % NUMBERS) as usize;
+        let values = torch_randn(seed, 6 + count * NORMALS);
+        let (ground, shapes) = values.split_at(6);
+        let slope = [f32::from(seed % 4 == 1), f32::from(seed % 4 == 3)];
+        let shape = |(index, values): (u64, &[f32])| Shape::new(values, (seed + index) % 2 == 1, side as f32);
+        let shapes = (0..).zip(shapes.chunks_exact(NORMALS)).map(shape).collect();
+        Self { side, ground: [colour(ground), colour(&ground[3..])], slope, shapes }
     }
 
     /// Colour at a pixel of a frame.
     fn pixel(&self, frame: usize, row: usize, column: usize) -> [f32; 3] {
-        let along = |pixel: usize, speed: f32| {
-            (pixel as f32 + speed * frame as f32) * COLOURS as f32 / self.side as f32
-        };
-        let (y, x) = (along(row, self.speed[0]), along(column, self.speed[1]));
-        let patch = |dy: f32, dx: f32| {
-            let wrap = |v: f32| v.floor().rem_euclid(COLOURS as f32) as usize;
-            let at = (wrap(y + dy) * COLOURS + wrap(x + dx)) * 3;
-            [self.colours[at], self.colours[at + 1], self.colours[at + 2]]
-        };
-        if !self.soft {
-            return patch(0.0, 0.0);
-        }
-        let (v, u) = (y - y.floor(), x - x.floor());
-        let mix = |a: [f32; 3], b: [f32; 3], part: f32| -> [f32; 3] {
-            std::array::from_fn(|i| a[i] + (b[i] - a[i]) * part)
-        };
-        mix(mix(patch(0.0, 0.0), patch(0.0, 1.0), u), mix(patch(1.0, 0.0), patch(1.0, 1.0), u), v)
+        let (y, x) = (row as f32 + 0.5, column as f32 + 0.5);
+        let along = (y * self.slope[0] + x * self.slope[1]) / self.side as f32;
+        let ground = mix(self.ground[0], self.ground[1], along);
+        let over = |under, shape: &Shape| mix(under, shape.colour, shape.cover(frame, y, x));
+        self.shapes.iter().fold(ground, over)
     }
 
     /// `[1, 3, FRAMES, side, side]` in -1..1.
@@ -137,18 +149,43 @@ impl Clip {
         Tensor::<5>::from_data(video, device).permute([0, 4, 1, 2, 3])
     }
 
-    /// Mean colour under the latent `[t, row, column]`.
-    fn mean(&self, [t, row, column]: [usize; 3], frames: usize, pixels: usize) -> [f32; 3] {
-        // Frame 0 has a latent frame to itself.
-        let from = if t == 0 { 0 } else { 1 + (t - 1) * frames };
-        let count = if t == 0 { 1 } else { frames };
+    /// Mean colour under the latent `[t, row, column]` in its last frame.
+    fn colour_under(&self, [t, row, column]: [usize; 3], frames: usize, pixels: usize) -> [f32; 3] {
         let mut sum = [0.0; 3];
-        for [frame, y, x] in places(count, pixels, pixels) {
-            let colour = self.pixel(from + frame, row * pixels + y, column * pixels + x);
+        for [_, y, x] in places(1, pixels, pixels) {
+            // Frame 0 has a latent frame to itself.
+            let colour = self.pixel(t * frames, row * pixels + y, column * pixels + x);
             sum.iter_mut().zip(colour).for_each(|(sum, v)| *sum += v);
         }
-        sum.map(|v| v / (count * pixels * pixels) as f32)
+        sum.map(|v| v / (pixels * pixels) as f32)
     }
+}
+
+impl Shape {
+    /// From [`NORMALS`] normal numbers.
+    fn new(values: &[f32], round: bool, side: f32) -> Self {
+        let width = (WIDTH[0] + WIDTH[1] * values[3]).clamp(WIDTHS[0], WIDTHS[1]) * side;
+        let place = [values[4], values[5]].map(|v| (0.5 + PLACE * v) * side);
+        let way = [values[6], values[7]].map(|v| v * WAY * side);
+        Self { round, colour: colour(values), width, place, way }
+    }
+
+    /// How much of a pixel it covers, 0..1.
+    fn cover(&self, frame: usize, y: f32, x: f32) -> f32 {
+        let time = frame as f32 - (FRAMES / 2) as f32;
+        let [dy, dx] = [(y, 0), (x, 1)].map(|(at, axis)| at - self.place[axis] - self.way[axis] * time);
+        let distance = if self.round { dy.hypot(dx) } else { dy.abs().max(dx.abs()) };
+        (self.width - distance + 0.5).clamp(0.0, 1.0)
+    }
+}
+
+/// From three normal numbers.
+fn colour(values: &[f32]) -> [f32; 3] {
+    std::array::from_fn(|i| (values[i] * SPREAD).clamp(-1.0, 1.0))
+}
+
+fn mix(a: [f32; 3], b: [f32; 3], part: f32) -> [f32; 3] {
+    std::array::from_fn(|i| a[i] + (b[i] - a[i]) * part)
 }
 
 /// Sums of products of inputs with each other and with three outputs.
@@ -222,15 +259,28 @@ mod tests {
     }
 
     #[test]
-    fn means_are_those_of_the_video() {
-        let (clip, [frames, pixels]) = (Clip::new(1, 64), [4, 8]);
+    fn colours_are_those_of_the_last_frame_under_a_latent() {
+        let (side, [frames, pixels]) = (SIDE * 8, [4, 8]);
+        let clip = Clip::new(1, side);
         let video = host(clip.video(&Device::flex()));
-        let at = |c: usize, t: usize, y: usize, x: usize| video[((c * FRAMES + t) * 64 + y) * 64 + x];
-        let mean = clip.mean([2, 3, 5], frames, pixels);
-        for (channel, mean) in mean.into_iter().enumerate() {
-            let under = places(frames, pixels, pixels).map(|[t, y, x]| at(channel, 5 + t, 24 + y, 40 + x));
-            let expected = under.sum::<f32>() / (frames * pixels * pixels) as f32;
-            assert!((mean - expected).abs() < 1e-5);
+        let at = |c: usize, t: usize, y: usize, x: usize| video[((c * FRAMES + t) * side + y) * side + x];
+        for (t, last) in [(0, 0), (2, 8), (4, 16)] {
+            let colour = clip.colour_under([t, 3, 5], frames, pixels);
+            for (channel, colour) in colour.into_iter().enumerate() {
+                let under = places(1, pixels, pixels).map(|[_, y, x]| at(channel, last, 24 + y, 40 + x));
+                let expected = under.sum::<f32>() / (pixels * pixels) as f32;
+                assert!((colour - expected).abs() < 1e-5);
+            }
         }
+    }
+
+    #[test]
+    fn shapes_move() {
+        let shape = Shape::new(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0], true, 100.0);
+        let (middle, width) = (FRAMES / 2, 100.0 * WIDTH[0]);
+        assert_eq!([shape.cover(middle, 50.0, 50.0), shape.cover(middle, 51.0 + width, 50.0)], [1.0, 0.0]);
+        let way = 4.0 * 100.0 * WAY;
+        assert_eq!(shape.cover(middle + 4, 50.0, 50.0 + way - width + 1.0), 1.0);
+        assert_eq!(shape.cover(middle + 4, 50.0, 50.0 + way - width - 1.0), 0.0);
     }
 }
