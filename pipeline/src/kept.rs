@@ -15,11 +15,13 @@ pub struct Kept {
     /// Prompts of later runs: the first one that has to be encoded takes these along, so that the text encoder passes
     /// through memory once for all.
     pub ahead: Vec<String>,
-    /// Whether the transformer stays while frames are decoded.
+    /// Whether transformers stay while frames are decoded.
     pub beside_decoder: bool,
+    /// Whether of two transformers both stay; otherwise the one goes before the other comes.
+    pub both: bool,
     /// Context rows `[1, n, text_dim]` by their text.
     rows: HashMap<String, Tensor<3>>,
-    transformer: Option<(Held, WanTransformer)>,
+    transformers: Vec<(Held, WanTransformer)>,
     decoder: Option<VaeDecoder>,
 }
 
@@ -43,7 +45,11 @@ impl Kept {
     /// Lets the networks go; whether there were any.
     pub fn forget_networks(&mut self) -> bool {
         let decoder = self.decoder.take().is_some();
-        self.transformer.take().is_some() || decoder
+        !std::mem::take(&mut self.transformers).is_empty() || decoder
+    }
+
+    pub fn holds_transformers(&self) -> bool {
+        !self.transformers.is_empty()
     }
 
     /// Of `prompts` and those ahead the ones to encode, each once; none if those of `prompts` are all known. What was
@@ -69,19 +75,32 @@ impl Kept {
         prompts.iter().map(|prompt| self.rows.get(*prompt).cloned()).collect()
     }
 
-    /// The transformer for `high` or low noise, held as `placement` says; any other one goes.
+    /// The transformer for `high` or low noise, held as `placement` says. Any that has no place beside it goes.
     pub(crate) fn take_transformer(&mut self, high: bool, placement: &Placement) -> Option<WanTransformer> {
-        let (held, transformer) = self.transformer.take()?;
-        (held == Held::new(high, placement)).then_some(transformer)
+        let (own, other) = (Held::new(high, placement), Held::new(!high, placement));
+        let mut all = std::mem::take(&mut self.transformers);
+        let found = all.iter().position(|(held, _)| *held == own).map(|at| all.swap_remove(at).1);
+        all.retain(|(held, _)| self.both && *held == other);
+        self.transformers = all;
+        found
     }
 
     pub(crate) fn put_transformer(&mut self, high: bool, placement: &Placement, transformer: WanTransformer) {
-        self.transformer = Some((Held::new(high, placement), transformer));
+        self.transformers.push((Held::new(high, placement), transformer));
+    }
+
+    /// Whether the transformer for `high` or low noise is here.
+    pub(crate) fn holds(&self, high: bool) -> bool {
+        self.transformers.iter().any(|(held, _)| held.high == high)
     }
 
     /// Makes room for the decoder's work; whether there was something to free.
     pub(crate) fn make_room_to_decode(&mut self) -> bool {
-        !self.beside_decoder && self.transformer.take().is_some()
+        let frees = !self.beside_decoder && self.holds_transformers();
+        if frees {
+            self.transformers.clear();
+        }
+        frees
     }
 
     pub(crate) fn decoder(&self) -> Option<VaeDecoder> {

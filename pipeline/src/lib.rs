@@ -17,7 +17,6 @@ mod kept;
 mod memory;
 mod phases;
 mod plan;
-mod prepare;
 mod preview;
 mod request;
 mod size;
@@ -34,7 +33,7 @@ pub use health::{
 pub use kept::Kept;
 pub use memory::{
     Bytes, DeviceRoom, Machine, MemoryPlan, Offload, Part, PartBytes, PhaseBytes, Placement, Question, Room,
-    Settled, Shortage, VaeTiling, Wish,
+    Settled, Shortage, Stay, VaeTiling, Wish,
 };
 pub use phases::{Engine, ObserverError, generate, resume, stream_pages};
 pub use plan::{Guidance, Images, Plan, Stage};

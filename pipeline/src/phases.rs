@@ -179,14 +179,14 @@ impl Engine<'_> {
         self.tell(Event::Text { context: at(0).unwrap_or_default(), context_null: at(1), width })
     }
 
-    /// One expert after the other, each gone before the next is loaded.
+    /// One expert after the other, each gone before the next is loaded unless both are kept.
     fn denoise(
         &mut self,
         checkpoint: &Checkpoint,
         plan: &Plan,
         state: &mut State,
     ) -> Result<(), PipelineError> {
-        let (stages, mut first) = (plan.stages(), true);
+        let stages = plan.stages();
         for (stage, next) in stages.iter().zip(stages.iter().skip(1).map(Some).chain([None])) {
             if stage.steps.end <= state.step() {
                 continue;
@@ -194,11 +194,8 @@ impl Engine<'_> {
             let told = &state.told;
             let expert =
                 self.phase(Phase::Load, |engine| engine.load_expert(checkpoint, plan, told, stage.high))?;
-            let first = std::mem::take(&mut first);
-            let prepared = self.phase(Phase::Prepare, |engine| engine.prepare(state, &expert, first));
-            let next = next.map(|next| checkpoint.expert(next.high));
-            let steps = |engine: &mut Self| engine.run(plan, state, &expert, (stage, next));
-            let result = prepared.and_then(|()| self.phase(Phase::Denoise, steps));
+            let next = next.filter(|next| !self.holds(next.high)).map(|next| checkpoint.expert(next.high));
+            let result = self.phase(Phase::Denoise, |engine| engine.run(plan, state, &expert, (stage, next)));
             self.leave(checkpoint, expert, stage.high);
             result?;
         }
@@ -235,7 +232,7 @@ impl Engine<'_> {
         checkpoint: &Checkpoint,
         high: bool,
     ) -> Result<WanTransformer, PipelineError> {
-        if self.kept.is_some() {
+        if self.kept.is_some() && !self.holds(!high) {
             // The other one may have been there.
             self.free(checkpoint, !high);
         }
@@ -255,6 +252,11 @@ impl Engine<'_> {
         let (bytes, seconds) = (component.bytes(), start.elapsed().as_secs_f64());
         self.tell(Event::Loaded { bytes, seconds })?;
         Ok(transformer)
+    }
+
+    /// Whether the expert is loaded already.
+    fn holds(&self, high: bool) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.holds(high))
     }
 
     /// Keeps an expert for the next stage or run, or frees it.

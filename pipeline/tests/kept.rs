@@ -2,11 +2,15 @@
 
 mod support;
 
-use burn::prelude::*;
-use support::{open, request, tiny};
+use burn::{prelude::*, tensor::FloatDType};
+use support::{open, request, task, task_request, tiny};
 use testkit::Golden;
 use wan_import::Checkpoint;
-use wan_pipeline::{CancelToken, Engine, Event, GenerateRequest, Kept, Phase, generate};
+use wan_kernels::DeviceKind;
+use wan_pipeline::{
+    CancelToken, DeviceRoom, Engine, Event, GenerateRequest, Kept, Machine, Offload, Part, Phase, Question,
+    Room, Stay, VaeTiling, Wish, generate,
+};
 
 /// Steps and frames of a run, and what it loaded.
 #[derive(Default)]
@@ -74,4 +78,70 @@ fn a_prompt_that_was_not_ahead_is_encoded_in_its_turn() {
     let after = run(&checkpoint, &second, &mut kept);
     assert_eq!(after.text_layers, checkpoint.text_config.layers);
     assert!(alone.frames == after.frames);
+}
+
+#[test]
+fn of_two_transformers_both_stay_where_there_is_room() {
+    let (checkpoint, golden) = task("t2v_a14b");
+    let first = GenerateRequest { boundary: Some(0.9), ..task_request(&golden) };
+    let requests = [first.clone(), GenerateRequest { steps: Some(4), ..first.clone() }, first];
+    let alone = requests.each_ref().map(|request| run(&checkpoint, request, &mut None));
+    for (both, beside_decoder, loads) in
+        [(true, true, [2, 0, 0]), (false, true, [2, 2, 2]), (true, false, [2, 2, 2])]
+    {
+        let mut empty = Kept::default();
+        (empty.both, empty.beside_decoder) = (both, beside_decoder);
+        let mut kept = Some(empty);
+        let together = requests.each_ref().map(|request| run(&checkpoint, request, &mut kept));
+        assert_eq!(together.each_ref().map(|seen| seen.loads), loads);
+        for (alone, together) in alone.iter().zip(&together) {
+            assert!(alone.steps == together.steps && alone.frames == together.frames);
+        }
+        let kept = kept.as_mut().expect("what is kept");
+        assert_eq!((kept.holds_transformers(), kept.forget_networks()), (beside_decoder, true));
+        assert!(!kept.holds_transformers());
+    }
+}
+
+#[test]
+fn what_stays_is_what_there_is_room_for() {
+    let (checkpoint, golden) = task("t2v_a14b");
+    let request = GenerateRequest { boundary: Some(0.9), ..task_request(&golden) };
+    let wish = Wish {
+        dtype: FloatDType::F32,
+        quant: None,
+        offload: Offload::None,
+        vae_half: false,
+        vae_tiling: VaeTiling::Off,
+    };
+    let machine = Machine { kind: DeviceKind::Cube, half: true, largest_tensor: u64::MAX, threads: 2 };
+    let stay = |request: &GenerateRequest, device| {
+        let room = Room { host: None, device };
+        let question = Question { checkpoint: &checkpoint, request, wish, machine, room };
+        let settled = question.settle().expect("a good request");
+        (question.stay(&settled).expect("a good checkpoint"), settled.memory)
+    };
+    let (known, memory) = stay(&request, DeviceRoom::Unknown);
+    assert_eq!(known, Stay { beside_decoder: true, both: true }, "what is not known is no limit");
+    let denoise = memory.phases.iter().find(|phase| phase.phase == Phase::Denoise).expect("steps");
+    let one = denoise.parts.iter().find(|part| part.part == Part::Weights).expect("weights").bytes.device;
+    assert!(one > 100_000);
+    // What is needed with `count` transformers of one size at hand, of which the phases that work with one hold it.
+    let needed = |count: u64| {
+        let phase = |phase: &wan_pipeline::PhaseBytes| {
+            let held = u64::from(matches!(phase.phase, Phase::Load | Phase::Denoise));
+            phase.total().device + (count - held) * one
+        };
+        memory.phases.iter().map(phase).max().expect("phases")
+    };
+    assert!(needed(2) > needed(1));
+    // A tenth is left free.
+    let with = |bytes: u64, part: f64| stay(&request, DeviceRoom::Own((bytes as f64 / 0.9 * part) as u64)).0;
+    assert_eq!(with(needed(2), 1.001), Stay { beside_decoder: true, both: true });
+    assert_eq!(with(needed(2), 0.999), Stay { beside_decoder: true, both: false });
+    assert_eq!(with(needed(1), 1.001), Stay { beside_decoder: true, both: false });
+    assert_eq!(with(needed(1), 0.999), Stay::default());
+    let single = GenerateRequest { boundary: Some(0.0), ..request.clone() };
+    let (stay, _) = stay(&single, DeviceRoom::Own(1 << 40));
+    assert_eq!(stay, Stay { beside_decoder: true, both: false }, "a run with one transformer");
 }

@@ -6,13 +6,13 @@ mod support;
 use std::collections::BTreeMap;
 
 use burn::{prelude::*, tensor::FloatDType};
-use support::{open, request, tiny};
+use support::{open, request, task, task_request, tiny};
 use testkit::{Golden, devices};
-use wan_import::{Checkpoint, Source};
+use wan_import::Checkpoint;
 use wan_model::{Solver, image::Picture};
 use wan_pipeline::{
-    CancelToken, DecoderStart, Engine, Event, GenerateRequest, LayerCounts, Noise, Pause, PipelineError,
-    Placement, Plan, Snapshot, Start, decoder_memory, generate, resume,
+    CancelToken, DecoderStart, Engine, Event, GenerateRequest, LayerCounts, Pause, PipelineError, Placement,
+    Plan, Snapshot, Start, decoder_memory, generate, resume,
 };
 
 /// Everything a run told.
@@ -145,34 +145,6 @@ fn half_precision_and_runs_without_guidance_go_on() {
     let request = GenerateRequest { guidance: Some(1.0), steps: Some(3), ..request(&golden) };
     let case = Case::new(open(&tiny("diffusers")), &request, &Device::flex());
     Case { dtype: FloatDType::F16, ..case }.check("f16");
-}
-
-/// A checkpoint of `tiny_tasks` with what it lacks from `tiny`.
-fn task(name: &str) -> (Checkpoint, Golden) {
-    let (model, shared) = (Golden::path("tiny_tasks").join(name), tiny("diffusers"));
-    let own_vae = Some(model.join("vae")).filter(|vae| vae.is_dir());
-    let source = Source {
-        model: Some(model),
-        vae: own_vae.or(Some(shared.join("vae"))),
-        text_encoder: Some(shared.join("text_encoder")),
-        tokenizer: Some(shared.join("tokenizer")),
-        ..Source::default()
-    };
-    (Checkpoint::open(&source).expect("a good checkpoint"), Golden::load(&format!("tasks_{name}")))
-}
-
-fn task_request(golden: &Golden) -> GenerateRequest {
-    let count = |key: &str| golden.text(key).parse::<usize>().unwrap();
-    let (shape, values) = golden.get("noise");
-    GenerateRequest {
-        prompt: golden.text("prompt").to_owned(),
-        negative: Some(golden.text("negative").to_owned()),
-        size: Some((count("width"), count("height"))),
-        frames: Some(count("frames")),
-        steps: Some(5),
-        noise: Some(Noise { shape: shape.to_vec(), values: values.to_vec() }),
-        ..GenerateRequest::default()
-    }
 }
 
 #[test]

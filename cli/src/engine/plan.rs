@@ -7,8 +7,8 @@ use wan_import::{Checkpoint, Stored};
 use wan_kernels::DeviceCaps;
 use wan_model::image::Picture;
 use wan_pipeline::{
-    Bytes, GenerateRequest, Kept, Machine, MemoryPlan, Part, Phase, Placement, Question, Room, Settled,
-    Shortage, Task, Wish,
+    Bytes, GenerateRequest, Kept, Machine, MemoryPlan, Placement, Question, Room, Settled, Shortage, Task,
+    Wish,
 };
 
 use super::{EngineError, Model, Request, generate_request, matmul_dtype};
@@ -92,6 +92,15 @@ pub(super) fn settle(
     generate: &GenerateRequest,
     device: &Device,
 ) -> Result<Settled, EngineError> {
+    Ok(question(request, checkpoint, generate, device)?.settle()?)
+}
+
+fn question<'a>(
+    request: &Request,
+    checkpoint: &'a Checkpoint,
+    generate: &'a GenerateRequest,
+    device: &Device,
+) -> Result<Question<'a>, EngineError> {
     let settings = &request.settings;
     let wish = Wish {
         dtype: matmul_dtype(settings.dtype.unwrap_or_default(), &request.device, device)?,
@@ -117,11 +126,11 @@ pub(super) fn settle(
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let room = machine::room(&request.device, settings.memory_limit);
-    Ok(Question { checkpoint, request: generate, wish, machine, room }.settle()?)
+    Ok(Question { checkpoint, request: generate, wish, machine, room })
 }
 
-/// [`settle`] where something is `kept` of an earlier job: it goes if the room is short with it, and the transformer does
-/// not stay while frames are decoded if both do not fit.
+/// [`settle`] where something is `kept` of an earlier job: it goes if the room is short with it, and of what it may keep
+/// only that stays for which there is room beside this job's work.
 pub(super) fn settle_beside(
     request: &Request,
     checkpoint: &Checkpoint,
@@ -129,30 +138,21 @@ pub(super) fn settle_beside(
     device: &Device,
     kept: &mut Option<Kept>,
 ) -> Result<Settled, EngineError> {
-    let mut settled = settle(request, checkpoint, generate, device)?;
+    let mut question = question(request, checkpoint, generate, device)?;
+    let mut settled = question.settle()?;
     let Some(kept) = kept else { return Ok(settled) };
     if settled.shortage.is_some() && kept.forget_networks() {
         device.memory_cleanup();
-        settled = settle(request, checkpoint, generate, device)?;
+        question.room = machine::room(&request.device, request.settings.memory_limit);
+        settled = question.settle()?;
     }
-    kept.beside_decoder &= machine::room(&request.device, request.settings.memory_limit)
-        .shortage(&with_transformer(&settled.memory), false)
-        .is_none();
+    // Whatever is held already was no reason for a shortage.
+    if !kept.holds_transformers() {
+        let stay = question.stay(&settled)?;
+        kept.beside_decoder &= stay.beside_decoder;
+        kept.both = stay.both && kept.beside_decoder;
+    }
     Ok(settled)
-}
-
-/// What a run holds whose transformer stays to the end.
-fn with_transformer(memory: &MemoryPlan) -> MemoryPlan {
-    let mut memory = memory.clone();
-    let denoise = memory.phases.iter().find(|phase| phase.phase == Phase::Denoise);
-    let weights =
-        denoise.and_then(|phase| phase.parts.iter().find(|part| part.part == Part::Weights)).copied();
-    let others = memory
-        .phases
-        .iter_mut()
-        .filter(|phase| matches!(phase.phase, Phase::Text | Phase::Image | Phase::Decode));
-    others.for_each(|phase| phase.parts.extend(weights));
-    memory
 }
 
 /// Weights of a model that is not at hand have the dtype that is asked for, or that of the published files.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use serde_json::{Value, json};
+use testkit::Golden;
 
 use crate::{
     bench::{Bench, Ended, tiny},
@@ -140,6 +141,29 @@ fn a_clip_is_the_same_alone_and_among_others() {
         bench.wan(&alone.each_ref().map(String::as_str)).good();
         assert!(luma(&bench, "alone.mp4") == luma(&bench, "clips/job-0002.mp4"), "{switch:?}");
     }
+}
+
+#[test]
+fn two_transformers_are_loaded_once_where_both_have_room() {
+    let bench = Bench::new();
+    let part = |name: &str| tiny("diffusers").join(name).display().to_string();
+    let model = Golden::path("tiny_tasks").join("t2v_a14b").display().to_string();
+    let parts = json!({"model": model, "vae": part("vae"), "text-encoder": part("text_encoder"),
+        "tokenizer": part("tokenizer"), "boundary": 0.9, "steps": 4});
+    let jobs = [1, 2, 3].map(|seed| {
+        let mut job = tiny_job(&parts);
+        job["seed"] = seed.into();
+        job
+    });
+    write(&bench, "jobs.jsonl", &jobs);
+    let mut clips = Vec::new();
+    for (switches, loads) in [([].as_slice(), 2), (&["--lean"], 6)] {
+        let said = report(&batch(&bench, &[&["--json"], switches].concat()).good());
+        assert_eq!((&said["done"], &said["loads"]), (&3.into(), &loads.into()), "{said}");
+        clips.push(["job-0001.mp4", "job-0003.mp4"].map(|name| luma(&bench, &format!("clips/{name}"))));
+        fs::remove_dir_all(bench.path("clips")).unwrap();
+    }
+    assert!(clips[0] == clips[1] && clips[0][0] != clips[0][1]);
 }
 
 #[test]

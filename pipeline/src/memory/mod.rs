@@ -6,6 +6,7 @@
 mod choice;
 mod phases;
 mod room;
+mod stay;
 mod ways;
 
 use std::{
@@ -22,6 +23,7 @@ use wan_model::VaeMemory;
 use crate::{Phase, PipelineError, Plan};
 pub use choice::{Offload, Question, Settled, VaeTiling, Wish};
 pub use room::{DeviceRoom, Room, Shortage};
+pub use stay::Stay;
 
 /// Where the parts of a run are held, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -66,8 +66,7 @@ impl Budget<'_> {
         if self.plan.images.is_some() {
             phases.push(self.image()?);
         }
-        let mut experts: Vec<bool> = self.plan.stages().iter().map(|stage| stage.high).collect();
-        experts.dedup();
+        let experts = self.experts();
         let loads = experts.iter().map(|&high| self.load(high)).collect::<Result<Vec<_>, _>>()?;
         let runs = experts.iter().map(|&high| self.denoise(high)).collect::<Result<Vec<_>, _>>()?;
         let most = |phases: Vec<PhaseBytes>| {
@@ -101,6 +100,18 @@ impl Budget<'_> {
     fn working(&self, phase: PhaseBytes, bytes: u64) -> PhaseBytes {
         let idle = if self.on_adapter() { 0 } else { (2 * bytes / 5).min(KEPT_BLOCKS) };
         phase.with(Part::Activations, self.at_work(bytes)).with(Part::Idle, self.at_work(idle))
+    }
+
+    /// Of each transformer of the run in its place.
+    pub fn transformers(&self) -> Result<Vec<Bytes>, PipelineError> {
+        self.experts().iter().map(|&high| Ok(self.transformer(&self.expert(high)?))).collect()
+    }
+
+    /// Of high or low noise.
+    fn experts(&self) -> Vec<bool> {
+        let mut experts: Vec<bool> = self.plan.stages().iter().map(|stage| stage.high).collect();
+        experts.dedup();
+        experts
     }
 
     /// Of a network where it works. Only the fast path of the host reads weights out of their file.

@@ -35,6 +35,34 @@ pub fn request(golden: &Golden) -> GenerateRequest {
     }
 }
 
+/// A checkpoint of `tiny_tasks` with what it lacks from `tiny`.
+pub fn task(name: &str) -> (Checkpoint, Golden) {
+    let (model, shared) = (Golden::path("tiny_tasks").join(name), tiny("diffusers"));
+    let own_vae = Some(model.join("vae")).filter(|vae| vae.is_dir());
+    let source = Source {
+        model: Some(model),
+        vae: own_vae.or(Some(shared.join("vae"))),
+        text_encoder: Some(shared.join("text_encoder")),
+        tokenizer: Some(shared.join("tokenizer")),
+        ..Source::default()
+    };
+    (Checkpoint::open(&source).expect("a good checkpoint"), Golden::load(&format!("tasks_{name}")))
+}
+
+pub fn task_request(golden: &Golden) -> GenerateRequest {
+    let count = |key: &str| golden.text(key).parse::<usize>().expect("a number");
+    let (shape, values) = golden.get("noise");
+    GenerateRequest {
+        prompt: golden.text("prompt").to_owned(),
+        negative: Some(golden.text("negative").to_owned()),
+        size: Some((count("width"), count("height"))),
+        frames: Some(count("frames")),
+        steps: Some(5),
+        noise: Some(Noise { shape: shape.to_vec(), values: values.to_vec() }),
+        ..GenerateRequest::default()
+    }
+}
+
 /// What a run left behind, on the host.
 #[derive(Default)]
 pub struct Film {
