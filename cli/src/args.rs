@@ -5,10 +5,11 @@ mod bench;
 mod camera;
 mod config;
 mod convert;
+mod preview;
 mod pull;
 mod resume;
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
@@ -20,6 +21,7 @@ pub use bench::{
 pub use camera::{CameraArgs, CameraCommand, CameraMakeArgs, CameraShowArgs};
 pub use config::{CompletionsArgs, ConfigArgs, ManArgs};
 pub use convert::ConvertArgs;
+pub use preview::{InlineChoice, PreviewArgs};
 pub use pull::PullArgs;
 pub use resume::{
     HealthChoice, ResumeArgs, RunsArgs, RunsCommand, RunsPruneArgs, RunsRmArgs, TrustArgs, absolute,
@@ -117,12 +119,8 @@ pub struct GenerateArgs {
     /// Print one JSON object about the run instead of the path
     #[arg(long, help_heading = "Output")]
     pub json: bool,
-    /// After every N steps, show the video so far as OUTPUT.preview.png, and in terminals that draw pictures
-    #[arg(long, value_name = "N", help_heading = "Output")]
-    pub preview: Option<NonZeroUsize>,
-    /// Weights of a tiny decoder (TAEHV: taew2_1, taew2_2) for sharper previews
-    #[arg(long, value_name = "FILE", requires = "preview", help_heading = "Output")]
-    pub tae: Option<PathBuf>,
+    #[command(flatten)]
+    pub preview: PreviewArgs,
     /// Leave settings and hashes of the model out of the files
     #[arg(long, help_heading = "Output")]
     pub no_metadata: bool,

@@ -68,8 +68,6 @@ pub enum Phase {
     Load,
     Text,
     Image,
-    /// What all steps share, and on an adapter their kernels.
-    Prepare,
     Denoise,
     Decode,
 }
@@ -209,7 +207,9 @@ fn carry_out(
     // A run that is gone on with keeps its tiles, whatever room there is then.
     let settings = Settings { vae_tiling: used.vae_tiling, ..settings.clone() };
     let request = &Request { settings, ..request.clone() };
-    let beginning = Beginning::new(request, plan, files, (placement.dtype, placement.vae_memory), resumed)?;
+    let mut beginning =
+        Beginning::new(request, plan, files, (placement.dtype, placement.vae_memory), resumed)?;
+    beginning.saved.take().into_iter().for_each(|saved| events(Event::State(saved)));
     let models = settle::models(files);
     events(Event::Settled { settings: used, models: models.clone() });
     announce(request, checkpoint, &settled, events);
@@ -289,8 +289,7 @@ impl<'a> Relay<'a> {
         beginning: Beginning,
         events: &'a mut dyn FnMut(Event),
     ) -> Result<(Self, Option<Start>), EngineError> {
-        let Beginning { keeper, start, decoded, dumped, saved, .. } = beginning;
-        saved.into_iter().for_each(|saved| events(Event::State(saved)));
+        let Beginning { keeper, start, decoded, dumped, .. } = beginning;
         let steps = plan.schedule.steps();
         let dump = request.dump.as_deref().map(|folder| Dump::new(folder, dumped, steps)).transpose()?;
         if let Some(start) = &start {
@@ -393,7 +392,6 @@ impl From<wan_pipeline::Phase> for Phase {
             wan_pipeline::Phase::Text => Self::Text,
             wan_pipeline::Phase::Image => Self::Image,
             wan_pipeline::Phase::Load => Self::Load,
-            wan_pipeline::Phase::Prepare => Self::Prepare,
             wan_pipeline::Phase::Denoise => Self::Denoise,
             wan_pipeline::Phase::Decode => Self::Decode,
         }

@@ -7,7 +7,9 @@ mod inline;
 mod mp4;
 mod output;
 mod png;
+mod sixel;
 mod temporary;
+mod terminal;
 mod webp;
 mod yuv;
 

@@ -153,6 +153,11 @@ impl Progress {
         self.bar = ProgressBar::hidden();
     }
 
+    /// Whether [`Self::drawing`] is seen.
+    pub fn draws(&self) -> bool {
+        self.mode == Mode::Bars
+    }
+
     /// Characters that draw, where they are seen.
     pub fn drawing(&self, text: &str) {
         if self.mode == Mode::Bars {
@@ -170,7 +175,7 @@ impl Progress {
         }
         let (length, template) = match phase {
             Phase::Load => (0, BYTES),
-            Phase::Check | Phase::Prepare => (0, SPIN),
+            Phase::Check => (0, SPIN),
             Phase::Text | Phase::Image | Phase::Denoise => (0, COUNT),
             Phase::Decode => (self.frames, COUNT),
         };

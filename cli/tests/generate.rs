@@ -7,6 +7,7 @@ use image::RgbImage;
 use tempfile::TempDir;
 use wan_cli::{
     CancelToken, Kind,
+    args::InlineChoice,
     commands::generate::{Job, run_with},
     devices::Target,
     engine::{EngineError, Event, Phase, Plan, Request, Trust},
@@ -20,7 +21,14 @@ fn job(path: &Path) -> Job {
     let settings = Settings { seed: Some(7), dtype: Some(DtypeChoice::F32), ..Settings::default() };
     let request =
         Request { settings, device: Target::Cpu, dump: None, trust: Trust::default(), preview: None };
-    Job { request, output: Output::parse(path).unwrap(), overwrite: false, given: None, from: None }
+    Job {
+        request,
+        output: Output::parse(path).unwrap(),
+        overwrite: false,
+        given: None,
+        from: None,
+        inline: InlineChoice::None,
+    }
 }
 
 fn plan() -> Plan {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 
+use super::PreviewArgs;
 use crate::settings::Settings;
 
 const EXAMPLE: &str = "\
@@ -43,6 +44,8 @@ pub struct BatchArgs {
     /// Print one JSON object about all jobs instead of the clips' paths
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub preview: PreviewArgs,
     /// Of every job that does not say otherwise.
     #[command(flatten)]
     pub settings: Settings,

@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
+use super::PreviewArgs;
 use crate::{
     devices::DeviceChoice,
     engine::runs::SaveEvery,
@@ -45,6 +46,8 @@ pub struct ResumeArgs {
     /// What waits on the host for its turn on the device
     #[arg(long, value_enum, help_heading = "Machine")]
     pub offload: Option<Offload>,
+    #[command(flatten)]
+    pub preview: PreviewArgs,
     #[command(flatten)]
     pub trust: TrustArgs,
 }

@@ -154,7 +154,8 @@ impl Batch<'_> {
             return Err(Failure::usage(format!("{} is there with other settings", clip.display()), hint));
         }
         let job = Job::new(given, &|_| Ok(output.clone()), devices)?;
-        Ok(Ok(Job { overwrite: self.args.overwrite, ..job }.kept_as(Trust::default())))
+        let job = Job { overwrite: self.args.overwrite, ..job };
+        Ok(Ok(job.previewed(&self.args.preview).kept_as(Trust::default())))
     }
 
     fn work(&mut self, job: &Job, ahead: &[&Request]) -> State {

@@ -10,11 +10,11 @@ use std::{collections::BTreeSet, time::Instant};
 use super::{plan, print, print_json, pull};
 use crate::{
     CancelToken, Failure, Kind,
-    args::GenerateArgs,
+    args::{GenerateArgs, InlineChoice, PreviewArgs},
     crash,
     devices::{DeviceChoice, Devices, Target},
     engine::{
-        self, EngineError, Event, PreviewRequest, Record, Request, Trust,
+        self, EngineError, Event, Record, Request, Trust,
         runs::{self, Saved},
     },
     interrupt,
@@ -60,6 +60,8 @@ pub struct Job {
     pub given: Option<Settings>,
     /// What the clip says that this run repeats.
     pub from: Option<Metadata>,
+    /// How the terminal draws previews.
+    pub inline: InlineChoice,
 }
 
 /// Everything that can be refused without the model is refused here.
@@ -74,11 +76,9 @@ fn prepare(args: &GenerateArgs, progress: &Progress) -> Result<Job, Failure> {
     };
     let mut job = Job::new(given.clone(), &output, &mut Devices::default())?;
     job.request.dump = args.dump.clone();
-    let preview = |every| PreviewRequest { every, tae: args.tae.clone() };
-    job.request.preview = args.preview.map(preview);
     job.tell_choices(&given, progress);
     let job = Job { given: job.given.filter(|_| !args.no_metadata), overwrite: args.overwrite, from, ..job };
-    Ok(job.kept_as(Trust {
+    Ok(job.previewed(&args.preview).kept_as(Trust {
         save_every: args.trust.save_every(),
         health: args.trust.health(),
         ..Trust::default()
@@ -145,7 +145,7 @@ pub(super) fn drive(
     let mut recorder = Recorder::default();
     let mut sink = Sink { job, comment: None, writer: None, failure: None, seconds: 0.0 };
     let mut kept: Option<Saved> = None;
-    let mut previewed = Previewed::new(&job.output);
+    let mut previewed = Previewed::new(job, &progress);
     let result = crash::guard(|| {
         let mut take = |event| {
             progress.show(&event);
@@ -163,13 +163,15 @@ pub(super) fn drive(
         };
         engine(&job.request, cancel, &mut take).map_err(Failure::from)
     });
-    let encoded = finish(result, sink, cancel).map_err(|failure| with_state(failure, kept.as_ref()));
-    let encode = encoded?;
+    let encode = finish(result, sink, cancel).map_err(|failure| {
+        if failure.kind != Kind::Interrupted && job.is_barely_begun(kept.as_ref()) {
+            // It would fail again.
+            discard(&mut kept);
+        }
+        with_state(failure, kept.as_ref())
+    })?;
     previewed.remove();
-    if let Some(folder) = kept.as_ref().and_then(|saved| saved.path.parent()) {
-        // What is left of a finished run goes with the oldest ones.
-        let _ = runs::discard(folder);
-    }
+    discard(&mut kept);
     let output = job.output.path().display().to_string();
     let seed = job.request.settings.seed.unwrap_or_default();
     let report = recorder.report(output, seed, encode, start.elapsed().as_secs_f64());
@@ -189,9 +191,16 @@ fn finish(result: Result<(), Failure>, mut sink: Sink<'_>, cancel: &CancelToken)
     Ok(sink.finish()?)
 }
 
+/// What is left of a finished run goes with the oldest ones.
+fn discard(kept: &mut Option<Saved>) {
+    if let Some(folder) = kept.take().as_ref().and_then(|saved| saved.path.parent()) {
+        let _ = runs::discard(folder);
+    }
+}
+
 /// Says what is kept of a run that ended too early, and how it goes on.
 fn with_state(failure: Failure, kept: Option<&Saved>) -> Failure {
-    let Some(Saved { path, step, steps }) = kept else { return failure };
+    let Some(Saved { path, step, steps, .. }) = kept else { return failure };
     let Failure { kind, message, hint } = failure;
     let message = format!("{message}; step {step} of {steps} is kept in {}", path.display());
     let go_on = "wan resume latest".to_owned();
@@ -213,7 +222,20 @@ impl Job {
         let device = devices.resolve(given.device.unwrap_or_default())?;
         let settings = Settings { model: given.model(), seed: Some(seed), ..given.clone() };
         let request = Request { settings, device, dump: None, trust: Trust::default(), preview: None };
-        Ok(Self { request, output, overwrite: false, given: Some(given), from: None })
+        Ok(Self {
+            request,
+            output,
+            overwrite: false,
+            given: Some(given),
+            from: None,
+            inline: InlineChoice::None,
+        })
+    }
+
+    /// With pictures of it while it is made.
+    pub(super) fn previewed(mut self, args: &PreviewArgs) -> Self {
+        self.request.preview = args.request();
+        Self { inline: args.inline(), ..self }
     }
 
     /// Its state says what is needed to go on.
@@ -222,6 +244,11 @@ impl Job {
         let record = Record { output: output.path(), overwrite: *overwrite, given: given.clone() };
         self.request.trust = Trust { record: Some(record), ..trust };
         self
+    }
+
+    /// Whether what is `kept` is this run's, and no more than what it was asked for.
+    fn is_barely_begun(&self, kept: Option<&Saved>) -> bool {
+        self.request.trust.resume.is_none() && kept.is_some_and(|saved| !saved.encoded)
     }
 
     /// What was chosen where nothing was given.

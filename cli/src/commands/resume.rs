@@ -3,7 +3,7 @@
 use super::generate::{Job, carry_out, check_dump, check_inputs, target};
 use crate::{
     Failure,
-    args::{ResumeArgs, absolute},
+    args::{InlineChoice, ResumeArgs, absolute},
     engine::{
         Record, Request, Trust,
         runs::{Resumed, read_header},
@@ -55,5 +55,6 @@ fn prepare(args: &ResumeArgs, progress: &Progress) -> Result<Job, Failure> {
         resume: Some(state),
     };
     let request = Request { settings, device, dump: header.dump, trust, preview: None };
-    Ok(Job { request, output, overwrite, given: header.given, from: None })
+    let job = Job { request, output, overwrite, given: header.given, from: None, inline: InlineChoice::None };
+    Ok(job.previewed(&args.preview))
 }

@@ -7,7 +7,7 @@ use super::{print, print_json};
 use crate::{
     Failure,
     args::{RunsArgs, RunsCommand, RunsRmArgs},
-    engine::runs::{self, Limits, Listed, RunError},
+    engine::runs::{self, Header, Limits, Listed, RunError},
 };
 
 /// Characters of a prompt that are shown.
@@ -67,12 +67,21 @@ fn row(run: &Listed) -> Row<'_> {
         started: header.map(|header| header.started.as_str()),
         prompt: header.and_then(|header| header.settings.prompt.as_deref()),
         output: header.map(|header| header.output.display().to_string()),
-        phase: header.map(|header| if header.step == header.steps { "decode" } else { "denoise" }),
+        phase: header.map(phase),
         step: header.map(|header| header.step),
         steps: header.map(|header| header.steps),
         bytes: run.bytes,
         resumable: obstacle.is_none(),
         obstacle,
+    }
+}
+
+/// What comes next.
+fn phase(header: &Header) -> &'static str {
+    match header {
+        Header { encoded: false, .. } => "text",
+        Header { step, steps, .. } if step == steps => "decode",
+        _ => "denoise",
     }
 }
 

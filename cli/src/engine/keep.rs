@@ -78,21 +78,24 @@ impl Beginning {
         let header = header.transpose()?;
         let Some(resumed) = resumed else {
             let header = header.filter(|_| every != SaveEvery::Never);
-            return Ok(Self { keeper: header.map(|header| Keeper::new(every, header)), ..Self::default() });
+            let mut keeper = header.map(|header| Keeper::new(every, header));
+            let saved = keeper.as_mut().map(Keeper::begin).transpose()?;
+            return Ok(Self { keeper, saved, ..Self::default() });
         };
         resumed.check_files(files)?;
         let notes =
             header.as_ref().map(|now| differences(&resumed.header, now)).transpose()?.unwrap_or_default();
         let Resumed { header: before, mut snapshot, run, decoded } = resumed;
         let decoded = decoded.filter(|_| header.as_ref().is_some_and(|now| now.decoder == before.decoder));
-        let saved =
-            run.as_ref().map(|run| Saved { path: run.state(), step: before.step, steps: before.steps });
+        let saved = run.as_ref().map(|run| Saved::new(run.state(), &before));
         let extra = snapshot.tensors.extract_if(.., |name, _| name.starts_with(DUMPED));
         let dumped = extra.map(|(name, data)| (name[DUMPED.len()..].to_owned(), data)).collect();
         let decoder = decoded.as_ref().map(Decoded::start).transpose()?;
-        let header = header.map(|now| Header { started: before.started, step: before.step, ..now });
+        let start = before.encoded.then_some(Start { snapshot, decoder });
+        let Header { started, encoded, step, .. } = before;
+        let header = header.map(|now| Header { started, encoded, step, ..now });
         let keeper = header.map(|header| Keeper::resumed(every, header, run, decoded.clone()));
-        Ok(Self { keeper, start: Some(Start { snapshot, decoder }), decoded, dumped, saved, notes })
+        Ok(Self { keeper, start, decoded, dumped, saved, notes })
     }
 }
 
@@ -115,6 +118,7 @@ fn header(
         output: record.output.clone(),
         overwrite: record.overwrite,
         dump: request.dump.clone(),
+        encoded: false,
         step: 0,
         steps: plan.schedule.steps(),
         width: plan.width,

@@ -97,6 +97,52 @@ fn a_killed_run_goes_on_to_the_same_video() {
     assert_eq!(reached.len(), kills as usize);
 }
 
+/// A run that is killed before it has encoded anything.
+#[cfg(feature = "demo")]
+#[test]
+fn a_run_that_has_barely_begun_can_be_resumed() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("temporary")).unwrap();
+    Ended::of(demo(&bench, "whole", &[])).good();
+    let running = Running::start(demo(&bench, "part", &[]));
+    while states(&bench).is_empty() {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    running.kill();
+    assert!(!read(&states(&bench)[0]).unwrap().0.encoded);
+    let text = bench.wan(&["runs", "--json"]).good().stdout;
+    let run = serde_json::from_str::<Value>(&text).unwrap()["runs"][0].clone();
+    assert_eq!((&run["phase"], &run["step"], &run["resumable"]), (&"text".into(), &0.into(), &true.into()));
+    assert!(bench.wan(&["runs"]).good().stdout.contains("text      0/"));
+    // The seed and all else are the run's own; what is gone on with has states of its own.
+    let mut running = Running::start(bench.command(&["resume", "--save-every", "1"]));
+    running.wait_for("step 2/");
+    running.kill();
+    let (header, _) = read(&states(&bench)[0]).unwrap();
+    assert!(header.encoded && header.step > 0, "{header:?}");
+    assert_eq!(bench.wan(&["resume", "--quiet"]).good().stdout, "part.mp4\n");
+    assert_same(&bench, ["whole", "part"], "after a kill at the beginning");
+    assert!(states(&bench).is_empty());
+}
+
+#[test]
+fn a_run_that_fails_at_its_beginning_leaves_nothing() {
+    let bench = Bench::new();
+    let model = bench.copy("diffusers");
+    let weights = bench.path("diffusers/text_encoder/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let key = "encoder.final_layer_norm.weight";
+    let at = SafeTensors::deserialize(&bytes).unwrap().tensor(key).unwrap().data().as_ptr() as usize
+        - bytes.as_ptr() as usize;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&weights, bytes).unwrap();
+    let failed = bench.generate(&[("--model", &model)], &[]);
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert!(failed.stderr.contains(key) && !failed.stderr.contains("is kept"), "{}", failed.stderr);
+    assert!(states(&bench).is_empty() && bench.left().is_empty());
+    assert_eq!(bench.wan(&["runs"]).good().stdout, "no runs\n");
+}
+
 #[cfg(feature = "demo")]
 #[test]
 fn frames_that_are_decoded_are_not_lost() {

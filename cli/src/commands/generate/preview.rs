@@ -8,7 +8,9 @@ use std::{
 
 use image::RgbImage;
 
+use super::Job;
 use crate::{
+    args::InlineChoice,
     media::{Inline, MediaError, Output, TemporaryFile, encode_png},
     progress::Progress,
 };
@@ -17,21 +19,26 @@ use crate::{
 pub struct Previewed {
     path: PathBuf,
     inline: Option<Inline>,
+    /// Whether the file is there.
     shown: bool,
     failed: bool,
 }
 
 impl Previewed {
-    pub fn new(output: &Output) -> Self {
-        let inline = Inline::of(|name| std::env::var(name).ok());
-        Self { path: path(output), inline, shown: false, failed: false }
+    /// Asks a terminal whose name says nothing what it can draw, if it is to be drawn in.
+    pub fn new(job: &Job, progress: &Progress) -> Self {
+        let inline =
+            if job.request.preview.is_some() && progress.draws() { inline(job.inline) } else { None };
+        // A run that was left may have left its picture.
+        let shown = job.request.trust.resume.is_some();
+        Self { path: path(&job.output), inline, shown, failed: false }
     }
 
     /// Replaces the file. One that cannot be written is told once, and is no reason to stop.
     pub fn show(&mut self, picture: &RgbImage, progress: &Progress) {
         let result = encoded(picture).and_then(|png| {
             if let Some(inline) = self.inline {
-                progress.drawing(&inline.show(&png));
+                progress.drawing(&inline.show(picture, &png));
             }
             write(&self.path, &png).map_err(io::Error::other)
         });
@@ -49,6 +56,16 @@ impl Previewed {
         if self.shown {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+fn inline(choice: InlineChoice) -> Option<Inline> {
+    match choice {
+        InlineChoice::Auto => Inline::of_terminal(),
+        InlineChoice::Kitty => Some(Inline::Kitty),
+        InlineChoice::Iterm => Some(Inline::Iterm),
+        InlineChoice::Sixel => Some(Inline::Sixel),
+        InlineChoice::None => None,
     }
 }
 

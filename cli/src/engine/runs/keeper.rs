@@ -1,13 +1,14 @@
 //! Decides when the state of a run is written, and writes it.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     path::PathBuf,
     time::{Instant, SystemTime},
 };
 
 use burn::tensor::TensorData;
-use wan_pipeline::{Event, FrameChunk, Pause, State};
+use wan_pipeline::{Event, FrameChunk, Pause, Snapshot, State};
 
 use super::{
     Header, Limits, Run, RunError,
@@ -39,6 +40,15 @@ pub struct Saved {
     pub path: PathBuf,
     pub step: usize,
     pub steps: usize,
+    /// Whether more is kept than what was asked for.
+    pub encoded: bool,
+}
+
+impl Saved {
+    pub fn new(path: PathBuf, header: &Header) -> Self {
+        let &Header { step, steps, encoded, .. } = header;
+        Self { path, step, steps, encoded }
+    }
 }
 
 /// What became of a moment at which a run could be kept.
@@ -86,8 +96,16 @@ impl Keeper {
 
     /// Of a run that goes on, in the folder where its state is, if that is `run`.
     pub fn resumed(every: SaveEvery, header: Header, run: Option<Run>, decoded: Option<Decoded>) -> Self {
-        let saved = run.as_ref().map(|_| header.step);
+        let saved = run.as_ref().filter(|_| header.encoded).map(|_| header.step);
         Self { run, saved, decoded, ..Self::new(every, header) }
+    }
+
+    /// Writes what is known before any work: enough to begin again.
+    ///
+    /// # Errors
+    /// [`RunError`] if it cannot be written.
+    pub fn begin(&mut self) -> Result<Saved, RunError> {
+        self.write(&Snapshot { step: 0, tensors: BTreeMap::new() })
     }
 
     /// Writes what is due. `extra` names tensors for the state of a step beside those of the run.
@@ -123,6 +141,17 @@ impl Keeper {
     }
 
     fn save(&mut self, state: &State, extra: Vec<(String, TensorData)>) -> Result<Saved, RunError> {
+        let start = Instant::now();
+        let mut snapshot = state.snapshot();
+        snapshot.tensors.extend(extra);
+        (self.header.step, self.header.encoded) = (snapshot.step, true);
+        let saved = self.write(&snapshot)?;
+        self.saved = Some(snapshot.step);
+        (self.since, self.cost) = (Instant::now(), start.elapsed().as_secs_f64());
+        Ok(saved)
+    }
+
+    fn write(&mut self, snapshot: &Snapshot) -> Result<Saved, RunError> {
         let run = match self.run.take() {
             Some(run) => run,
             None => {
@@ -131,15 +160,9 @@ impl Keeper {
             }
         };
         let path = self.run.insert(run).state();
-        let start = Instant::now();
-        let mut snapshot = state.snapshot();
-        snapshot.tensors.extend(extra);
-        self.header.step = snapshot.step;
         self.header.saved = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        state::write(&path, self.header.clone(), &snapshot)?;
-        self.saved = Some(snapshot.step);
-        (self.since, self.cost) = (Instant::now(), start.elapsed().as_secs_f64());
-        Ok(Saved { path, step: snapshot.step, steps: self.header.steps })
+        state::write(&path, self.header.clone(), snapshot)?;
+        Ok(Saved::new(path, &self.header))
     }
 
     fn push(&mut self, chunk: &FrameChunk) -> Result<(), RunError> {

@@ -53,6 +53,11 @@ impl Listed {
         self.header.as_ref().map_or("", |header| header.saved.as_str())
     }
 
+    /// Whether more is kept than what was asked for.
+    fn is_encoded(&self) -> bool {
+        self.header.as_ref().is_ok_and(|header| header.encoded)
+    }
+
     /// Why it cannot be gone on from, if so.
     pub fn obstacle(&self) -> Option<String> {
         if self.busy {
@@ -100,7 +105,10 @@ pub fn discard(folder: &Path) -> Result<(), RunError> {
 /// [`RunError::Write`].
 pub fn prune(limits: Limits) -> Result<Vec<(String, u64)>, RunError> {
     let (mut kept, mut bytes, mut removed) = (0, 0, Vec::new());
-    for run in list() {
+    let mut runs = list();
+    // Those on which little work was done go first.
+    runs.sort_by_key(|run| !run.is_encoded());
+    for run in runs {
         bytes += run.bytes;
         kept += 1;
         if run.busy || (kept <= limits.runs && bytes <= limits.bytes) {

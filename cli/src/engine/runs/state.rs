@@ -44,6 +44,9 @@ pub struct Header {
     pub output: PathBuf,
     pub overwrite: bool,
     pub dump: Option<PathBuf>,
+    /// Whether the prompts and pictures are encoded. If not there are no tensors, and the run begins anew.
+    #[serde(default = "yes")]
+    pub encoded: bool,
     /// Steps that are done, and all of them.
     pub step: usize,
     pub steps: usize,
@@ -61,6 +64,11 @@ pub struct Header {
     pub inputs: Vec<Input>,
     /// Checksum of the tensors.
     pub sha256: String,
+}
+
+/// For states of before there were others.
+fn yes() -> bool {
+    true
 }
 
 /// A file that a run reads besides its model.
