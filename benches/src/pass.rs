@@ -1,10 +1,12 @@
 //! One forward pass of a transformer on random latents, ready to be run again and again.
 
+use std::convert::Infallible;
+
 use burn::{
     prelude::*,
     tensor::{DType, Distribution},
 };
-use wan_kernels::RopeTable;
+use wan_kernels::{DeviceCaps, DeviceKind, RopeTable};
 use wan_model::{CameraContext, Conditions, Context, ModelError, ModelKind, WanConfig, WanTransformer};
 
 use crate::Length;
@@ -79,11 +81,25 @@ impl Pass {
         })
     }
 
+    /// What a run does before its first step: what the passes share and, on an adapter, their kernels.
+    pub fn prepare(&self) {
+        let Ok(()) = self.model.keep(self.conditions(), || Ok::<_, Infallible>(()));
+        if DeviceCaps::of(&self.x.device()).kind == DeviceKind::Cube {
+            drop(self.run_with(&self.model.of_first_block()));
+        }
+    }
+
     /// The predicted flow.
     pub fn run(&self) -> Tensor<5> {
-        let conditions =
-            Conditions { texts: [&self.text], image: self.image.as_ref(), camera: self.camera.as_ref() };
-        self.model.forward(self.x.clone(), TIMESTEP, conditions, &self.rope)
+        self.run_with(&self.model)
+    }
+
+    fn run_with(&self, model: &WanTransformer) -> Tensor<5> {
+        model.forward(self.x.clone(), TIMESTEP, self.conditions(), &self.rope)
+    }
+
+    fn conditions(&self) -> Conditions<'_> {
+        Conditions { texts: [&self.text], image: self.image.as_ref(), camera: self.camera.as_ref() }
     }
 
     /// The network, for another length.

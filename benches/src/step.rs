@@ -60,7 +60,10 @@ pub struct Row {
     /// Blocks whose camera scale and shift were computed once, before the first pass.
     pub camera_blocks_kept: usize,
     pub load_seconds: f64,
-    /// Of the first step, which compiles what was not compiled yet.
+    /// Before the first step: what passes share (keys and values of text and pictures, the camera's scale and shift), and
+    /// on an adapter the kernels.
+    pub prepare_seconds: f64,
+    /// Of the first step.
     pub first_seconds: f64,
     /// Of each step after the warm-up.
     pub step_seconds: Vec<f64>,
@@ -242,6 +245,7 @@ impl<'a> Bench<'a> {
         told: &mut impl FnMut(Line) -> ControlFlow<()>,
     ) -> ControlFlow<(), Row> {
         let Options { warmup, runs, forwards, .. } = *self.options;
+        let prepare_seconds = self.until_done(|| pass.prepare());
         let mut all = Vec::new();
         for index in 0..warmup + runs {
             let seconds = self.step(pass);
@@ -251,6 +255,7 @@ impl<'a> Bench<'a> {
         let flops =
             forward_flops(&self.config, self.blocks, pass.camera_blocks, length.tokens, pass.image_rows);
         let row = self.describe(length, pass.camera_blocks, &all, forwards as f64 * flops);
+        let row = Row { prepare_seconds, ..row };
         self.reached = Some(1e12 * row.tflop_per_second);
         ControlFlow::Continue(row)
     }
@@ -258,14 +263,22 @@ impl<'a> Bench<'a> {
     /// Seconds of one step, the device's work included.
     fn step(&self, pass: &Pass) -> f64 {
         let mut result = None;
-        let seconds = time(1, || {
+        let seconds = self.until_done(|| {
             for _ in 0..self.options.forwards {
                 result = Some(pass.run());
             }
-            assert!(self.options.device.sync().is_ok(), "the device failed");
         });
         let finite = result.map(|flow| flow.abs().max().into_scalar::<f32>().is_finite());
         assert!(finite == Some(true), "the network's output is not finite");
+        seconds
+    }
+
+    /// Seconds of `work`, the device's included.
+    fn until_done(&self, mut work: impl FnMut()) -> f64 {
+        let seconds = time(1, || {
+            work();
+            assert!(self.options.device.sync().is_ok(), "the device failed");
+        });
         seconds[0]
     }
 
@@ -291,6 +304,7 @@ impl<'a> Bench<'a> {
             camera,
             camera_blocks_kept: if camera { self.blocks - camera_blocks } else { 0 },
             load_seconds: self.load_seconds,
+            prepare_seconds: 0.0,
             first_seconds: all.first().copied().unwrap_or_default(),
             median_step_seconds: median,
             spread: (longest - shortest) / median,

@@ -68,6 +68,8 @@ pub enum Phase {
     Load,
     Text,
     Image,
+    /// What all steps share, and on an adapter their kernels.
+    Prepare,
     Denoise,
     Decode,
 }
@@ -392,6 +394,7 @@ impl From<wan_pipeline::Phase> for Phase {
             wan_pipeline::Phase::Text => Self::Text,
             wan_pipeline::Phase::Image => Self::Image,
             wan_pipeline::Phase::Load => Self::Load,
+            wan_pipeline::Phase::Prepare => Self::Prepare,
             wan_pipeline::Phase::Denoise => Self::Denoise,
             wan_pipeline::Phase::Decode => Self::Decode,
         }

@@ -175,7 +175,7 @@ impl Progress {
         }
         let (length, template) = match phase {
             Phase::Load => (0, BYTES),
-            Phase::Check => (0, SPIN),
+            Phase::Check | Phase::Prepare => (0, SPIN),
             Phase::Text | Phase::Image | Phase::Denoise => (0, COUNT),
             Phase::Decode => (self.frames, COUNT),
         };

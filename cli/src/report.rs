@@ -24,7 +24,8 @@ pub struct Report {
     pub device: String,
     pub dtype: String,
     pub quant: Option<&'static str>,
-    /// `check` if the device's kernels were checked, `load`, `text`, `image` if there are any, `denoise`, `decode`, `encode`, and `total` of the whole command.
+    /// `check` if the device's kernels were checked, `load`, `text`, `image` if there are any, `prepare` (what all
+    /// steps share, and on an adapter their kernels), `denoise`, `decode`, `encode`, and `total` of the whole command.
     pub seconds: BTreeMap<&'static str, f64>,
     pub step_seconds: Vec<f64>,
     /// Of the transformers' weights, in their files and a second of loading.
@@ -121,6 +122,7 @@ pub fn label(phase: Phase) -> &'static str {
         Phase::Load => "load",
         Phase::Text => "text",
         Phase::Image => "image",
+        Phase::Prepare => "prepare",
         Phase::Denoise => "denoise",
         Phase::Decode => "decode",
     }

@@ -67,6 +67,20 @@ struct Hoisted {
     camera: Option<wan_model::CameraContext>,
 }
 
+impl Hoisted {
+    fn keep(&self, model: &WanTransformer) {
+        let Self { texts: [one, other], image, camera } = self;
+        let conditions = Conditions { texts: [one, other], image: image.as_ref(), camera: camera.as_ref() };
+        let Ok(()) = model.keep(conditions, || Ok::<_, Infallible>(()));
+    }
+
+    /// Blocks for which each has what it keeps.
+    fn made(&self) -> Vec<usize> {
+        let contexts = self.texts.iter().chain(&self.image).map(Context::blocks_made);
+        contexts.chain(self.camera.iter().map(wan_model::CameraContext::blocks_made)).collect()
+    }
+}
+
 fn timestep(config: &WanConfig, step: usize) -> Timestep {
     let rest = 900.0 - 300.0 * step as f64;
     match config.kind {
@@ -109,6 +123,40 @@ fn streamed_blocks_keep_the_same() {
             assert!(given.flows(&streamed, 0, Some(&hoisted)) == expected, "{name}");
         }
     }
+}
+
+/// All that a first pass would make, with the same bits, so that it makes nothing.
+#[test]
+fn what_is_made_ahead_is_all_that_passes_keep() {
+    for TestDevice { name, device, .. } in &devices() {
+        for (golden, prefix, config) in toys() {
+            let model = Golden::load(golden).fill(prefix, WanTransformer::new(&config, device));
+            let given = Given::new(&config, device);
+            let expected = given.flows(&model, 0, None);
+            for kept in [0, 1, 2] {
+                let hoisted = given.contexts(&model, kept);
+                assert!(hoisted.made().iter().all(|&made| made == 0), "{name} {golden}");
+                hoisted.keep(&model);
+                assert!(hoisted.made().iter().all(|&made| made == kept), "{name} {golden}");
+                assert!(given.flows(&model, 0, Some(&hoisted)) == expected, "{name} {golden}");
+            }
+        }
+    }
+}
+
+/// They are not fetched for the sake of what they keep; the first pass makes that.
+#[test]
+fn streamed_blocks_keep_nothing_ahead() {
+    let (golden, prefix, config) = toys()[0].clone();
+    let device = Device::flex();
+    let held = Golden::load(golden).fill(prefix, WanTransformer::new(&config, &device));
+    let given = Given::new(&config, &device);
+    let streamed = held.with_blocks_streamed_to(&device);
+    let hoisted = given.contexts(&streamed, 2);
+    hoisted.keep(&streamed);
+    assert_eq!(hoisted.made(), [0, 0, 0]);
+    drop(given.flows(&streamed, 0, Some(&hoisted)));
+    assert_eq!(hoisted.made(), [2, 2, 2]);
 }
 
 /// A pass ends before the next block of the next text once it is told to.

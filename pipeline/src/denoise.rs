@@ -7,6 +7,7 @@ use wan_model::{CameraContext, Conditions, Context, Grid, Sampler, Timestep, Wan
 use crate::{CancelToken, PipelineError};
 
 /// What steers the flow besides time, embedded by the transformer that it steers.
+#[derive(Clone)]
 pub struct Conditioning {
     /// Of the prompt.
     pub context: Context,
@@ -34,6 +35,26 @@ impl Expert {
     ) -> Self {
         let rope = transformer.rope(latent, device);
         Self { transformer, conditioning, rope }
+    }
+
+    /// Makes what stays the same in all steps, so that the first one takes no longer for it. Nothing waits for the
+    /// device.
+    ///
+    /// # Errors
+    /// [`PipelineError::Cancelled`].
+    pub fn keep(&self, cancel: &CancelToken) -> Result<(), PipelineError> {
+        let Conditioning { context, negative, .. } = &self.conditioning;
+        let go_on = || cancel.check();
+        match negative {
+            Some((negative, _)) => self.transformer.keep(self.conditions([context, negative]), go_on),
+            None => self.transformer.keep(self.conditions([context]), go_on),
+        }
+    }
+
+    /// The same with a transformer of one block: what it predicts means nothing, but takes every kernel that a step does.
+    pub fn of_first_block(&self) -> Self {
+        let transformer = self.transformer.of_first_block();
+        Self { transformer, conditioning: self.conditioning.clone(), rope: self.rope.clone() }
     }
 
     pub fn into_transformer(self) -> WanTransformer {
@@ -68,9 +89,13 @@ impl Expert {
         texts: [&Context; N],
         cancel: &CancelToken,
     ) -> Result<[Tensor<5>; N], PipelineError> {
-        let Conditioning { image, camera, .. } = &self.conditioning;
-        let conditions = Conditions { texts, image: image.as_ref(), camera: camera.as_ref() };
+        let conditions = self.conditions(texts);
         self.transformer.forward_each(x.clone(), timestep, conditions, &self.rope, || cancel.check())
+    }
+
+    fn conditions<'a, const N: usize>(&'a self, texts: [&'a Context; N]) -> Conditions<'a, N> {
+        let Conditioning { image, camera, .. } = &self.conditioning;
+        Conditions { texts, image: image.as_ref(), camera: camera.as_ref() }
     }
 }
 

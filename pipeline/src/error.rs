@@ -130,6 +130,7 @@ fn does_not_fit(shortage: &Shortage, phase: Phase) -> String {
         Phase::Text => "encoding the prompt",
         Phase::Image => "encoding the images",
         Phase::Load => "loading the transformer",
+        Phase::Prepare => "preparing the steps",
         Phase::Denoise => "denoising",
         Phase::Decode => "decoding the video",
     };

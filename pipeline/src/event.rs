@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::{Diagnosis, FrameChunk, Pause, PipelineError, Step};
 
-/// The phases of a run, in order; with two transformers [`Self::Load`] and [`Self::Denoise`] come twice.
+/// The phases of a run, in order; with two transformers [`Self::Load`] to [`Self::Denoise`] come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -17,6 +17,8 @@ pub enum Phase {
     Image,
     /// A transformer's weights.
     Load,
+    /// What all steps share, and on an adapter their kernels: nothing of it is left to the first step.
+    Prepare,
     Denoise,
     /// Latents to frames, the decoder's loading included.
     Decode,

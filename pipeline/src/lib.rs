@@ -17,6 +17,7 @@ mod kept;
 mod memory;
 mod phases;
 mod plan;
+mod prepare;
 mod preview;
 mod request;
 mod size;

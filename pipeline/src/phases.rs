@@ -186,7 +186,7 @@ impl Engine<'_> {
         plan: &Plan,
         state: &mut State,
     ) -> Result<(), PipelineError> {
-        let stages = plan.stages();
+        let (stages, mut first) = (plan.stages(), true);
         for (stage, next) in stages.iter().zip(stages.iter().skip(1).map(Some).chain([None])) {
             if stage.steps.end <= state.step() {
                 continue;
@@ -194,8 +194,11 @@ impl Engine<'_> {
             let told = &state.told;
             let expert =
                 self.phase(Phase::Load, |engine| engine.load_expert(checkpoint, plan, told, stage.high))?;
+            let first = std::mem::take(&mut first);
+            let prepared = self.phase(Phase::Prepare, |engine| engine.prepare(state, &expert, first));
             let next = next.filter(|next| !self.holds(next.high)).map(|next| checkpoint.expert(next.high));
-            let result = self.phase(Phase::Denoise, |engine| engine.run(plan, state, &expert, (stage, next)));
+            let steps = |engine: &mut Self| engine.run(plan, state, &expert, (stage, next));
+            let result = prepared.and_then(|()| self.phase(Phase::Denoise, steps));
             self.leave(checkpoint, expert, stage.high);
             result?;
         }

@@ -80,7 +80,7 @@ fn check_report(report: &Value, device: &str) {
     assert_eq!((&report["fallbacks"], &report["warnings"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     let check = report["seconds"]["check"].as_f64().unwrap_or_default();
     let phases: f64 =
-        check + ["load", "text", "denoise", "decode", "encode"].map(seconds).iter().sum::<f64>();
+        check + ["load", "text", "prepare", "denoise", "decode", "encode"].map(seconds).iter().sum::<f64>();
     assert!(seconds("denoise") >= steps.iter().sum::<f64>(), "{report}");
     assert!(seconds("total") >= phases && phases >= seconds("total") / 2.0, "{report}");
 }

@@ -91,6 +91,7 @@ fn a_step_on_random_weights_has_its_length_its_forwards_and_its_share_of_the_pea
         near(figure(row, "full_depth_step_seconds"), 30.0 * median);
         near(figure(row, "total_seconds"), 300.0 * median);
         figure(row, "first_seconds");
+        figure(row, "prepare_seconds");
     }
     assert_eq!((&exact["quant"], &quantized["quant"]), (&"none".into(), &"int8".into()));
     let faster = figure(exact, "median_step_seconds") / figure(quantized, "median_step_seconds");

@@ -8,7 +8,7 @@ use tracing::instrument;
 use wan_kernels::RopeTable;
 
 use super::{
-    Attention, FeedForward,
+    Attention, Conditions, FeedForward,
     camera::{CameraContext, CameraInjection, CameraModulation},
     context::{Context, KeysValues},
     norm::{add_gated, modulate},
@@ -69,6 +69,21 @@ impl WanBlock {
             camera: injection.map(|(camera, part)| camera.modulation(index, part)),
             image: shared.image.and_then(|image| self.cross_attn.image(index, image)),
             rows: self.rows(shared.time.clone()),
+        }
+    }
+
+    /// Makes what is kept of `conditions` for this block, number `index`.
+    pub(super) fn keep<const N: usize>(&self, index: usize, conditions: &Conditions<'_, N>) {
+        let &Conditions { texts, image, camera } = conditions;
+        for text in texts.into_iter().filter(|text| text.kept.reaches(index)) {
+            drop(self.read_text(index, text));
+        }
+        if let Some(image) = image.filter(|image| image.kept.reaches(index)) {
+            drop(self.cross_attn.image(index, image));
+        }
+        let camera = camera.filter(|camera| camera.kept.reaches(index)).zip(self.camera.as_ref());
+        if let Some((camera, part)) = camera {
+            drop(camera.modulation(index, part));
         }
     }
 

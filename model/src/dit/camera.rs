@@ -107,6 +107,11 @@ pub struct CameraContext {
 }
 
 impl CameraContext {
+    /// Blocks whose modulations are made and kept.
+    pub fn blocks_made(&self) -> usize {
+        self.kept.made()
+    }
+
     /// The modulation of block `index`, whose part is `injection`.
     pub(super) fn modulation(&self, index: usize, injection: &CameraInjection) -> CameraModulation {
         self.kept.of(index, || injection.modulation(self.embedded.clone()))

@@ -13,6 +13,16 @@ impl<T: Clone> Kept<T> {
         Self((0..blocks).map(|_| OnceLock::new()).collect())
     }
 
+    /// Whether that of block `index` is kept.
+    pub(super) fn reaches(&self, index: usize) -> bool {
+        index < self.0.len()
+    }
+
+    /// How many are made.
+    pub(super) fn made(&self) -> usize {
+        self.0.iter().filter(|kept| kept.get().is_some()).count()
+    }
+
     /// That of block `index`, which `make` makes.
     pub(super) fn of(&self, index: usize, make: impl FnOnce() -> T) -> T {
         match self.0.get(index) {
@@ -30,8 +40,8 @@ pub(super) struct KeysValues {
     pub(super) times: usize,
 }
 
-/// Embedded rows of a text or of pictures, with the keys and values that blocks made of them in their first pass; the
-/// same for every step of a run.
+/// Embedded rows of a text or of pictures, with the keys and values that blocks make of them ahead of or in their first
+/// pass; the same for every step of a run.
 ///
 /// A text is padded to the model's length and its padding attended to like all other rows, but those rows are all
 /// alike: one stands for them, so that keys and values of 20 words take a 24th of those of 512 rows.
@@ -41,7 +51,7 @@ pub struct Context {
     rows: Tensor<3>,
     /// How often the last row counts.
     times: usize,
-    kept: Kept<KeysValues>,
+    pub(super) kept: Kept<KeysValues>,
 }
 
 impl Context {
@@ -52,6 +62,11 @@ impl Context {
     /// Keeps keys and values of the first `blocks` blocks only; the others compute theirs in every pass.
     pub fn keeping(self, blocks: usize) -> Self {
         Self { kept: Kept::of_first(blocks), ..self }
+    }
+
+    /// Blocks whose keys and values are made and kept.
+    pub fn blocks_made(&self) -> usize {
+        self.kept.made()
     }
 
     /// `[1, n, d]`, without repetitions of the last.

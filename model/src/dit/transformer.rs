@@ -113,6 +113,35 @@ impl WanTransformer {
         RopeTable::new(self.grid(latent), self.config.head_dim(), device)
     }
 
+    /// Makes what blocks keep of `conditions`, which else the first pass would make. Where blocks come out of a file or
+    /// from another device in every pass, the first pass does make it, so that they come once. `go_on` is asked before
+    /// each block.
+    ///
+    /// # Errors
+    /// That of `go_on`.
+    pub fn keep<const N: usize, E>(
+        &self,
+        conditions: Conditions<'_, N>,
+        mut go_on: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.streamed_to.is_some() || self.watch.is_some() {
+            return Ok(());
+        }
+        for (index, block) in self.blocks.iter().enumerate() {
+            go_on()?;
+            block.keep(index, &conditions);
+        }
+        Ok(())
+    }
+
+    /// The same network without its blocks after the first: a pass of it runs every kernel of a whole pass, as blocks are
+    /// alike.
+    pub fn of_first_block(&self) -> Self {
+        let mut network = self.clone();
+        network.blocks.truncate(1);
+        network
+    }
+
     /// One forward pass. Embedded text alone is a condition; what the network has no branch for is left out.
     ///
     /// # Shapes

@@ -36,7 +36,7 @@ fn beside(memory: &MemoryPlan, transformers: Bytes, other: Bytes) -> MemoryPlan 
     let mut memory = memory.clone();
     for phase in &mut memory.phases {
         let bytes = match phase.phase {
-            Phase::Load | Phase::Denoise => other,
+            Phase::Load | Phase::Prepare | Phase::Denoise => other,
             Phase::Text | Phase::Image | Phase::Decode => transformers,
         };
         phase.parts.push(PartBytes { part: Part::Weights, bytes });

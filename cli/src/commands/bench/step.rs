@@ -37,8 +37,8 @@ pub(super) fn run(args: &StepArgs, teller: &mut Teller) -> Result<ControlFlow<()
     })
 }
 
-const HEADER: &str = "tokens  video                  blocks  forwards  dtype quant   s/step  spread    \
-    first  full depth       total    memory  TFLOP/s  of peak  speed-up";
+const HEADER: &str = "tokens  video                  blocks  forwards  dtype quant   s/step  spread  \
+    prepare    first  full depth       total    memory  TFLOP/s  of peak  speed-up";
 
 fn text(line: &Line) -> String {
     match line {
@@ -59,7 +59,7 @@ fn row_text(row: &Row) -> String {
     let full = format!("{mark}{:.2} s", row.full_depth_step_seconds);
     let total = format!("{mark}{:.1} min", row.total_seconds / 60.0);
     format!(
-        "{:6}  {:22} {:>6}  {:8}  {:5} {:5} {:8.2} {:5.1} %  {:7.2}  {full:>10}  {total:>10}  {:>8}  {:7.3}  {:5.1} %  {}",
+        "{:6}  {:22} {:>6}  {:8}  {:5} {:5} {:8.2} {:5.1} %  {:7.2}  {:7.2}  {full:>10}  {total:>10}  {:>8}  {:7.3}  {:5.1} %  {}",
         row.length.tokens,
         row.length.video,
         format!("{blocks}/{of_blocks}"),
@@ -68,6 +68,7 @@ fn row_text(row: &Row) -> String {
         row.quant,
         row.median_step_seconds,
         row.spread * 100.0,
+        row.prepare_seconds,
         row.first_seconds,
         gigabytes(row.peak_memory_bytes),
         row.tflop_per_second,
