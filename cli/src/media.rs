@@ -4,6 +4,7 @@ mod comment;
 mod error;
 mod gif;
 mod inline;
+mod leftovers;
 mod mp4;
 mod output;
 mod png;
@@ -18,9 +19,9 @@ use image::RgbImage;
 pub use comment::Container;
 pub use error::MediaError;
 pub use inline::Inline;
+pub use leftovers::{remove_leftovers, sweep};
 pub use output::{Output, check_new};
 pub(crate) use png::encode as encode_png;
-pub use temporary::remove_leftovers;
 pub(crate) use temporary::{TemporaryFile, TemporaryFolder};
 
 /// What every frame of a file has in common.

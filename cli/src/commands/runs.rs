@@ -1,5 +1,7 @@
 //! `wan runs`: what was left, and its removal.
 
+use std::{collections::BTreeSet, path::PathBuf};
+
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
@@ -8,6 +10,7 @@ use crate::{
     Failure,
     args::{RunsArgs, RunsCommand, RunsRmArgs},
     engine::runs::{self, Header, Limits, Listed, RunError},
+    media::{Output, sweep},
 };
 
 /// Characters of a prompt that are shown.
@@ -35,12 +38,16 @@ struct Row<'a> {
 pub fn run(args: &RunsArgs) -> Result<(), Failure> {
     match &args.command {
         None => list(args.json),
-        Some(RunsCommand::Rm(rm)) => removed(args.json, remove(rm)?),
+        Some(RunsCommand::Rm(rm)) => {
+            let (gone, places) = remove(rm)?;
+            removed(args.json, gone, places)
+        }
         Some(RunsCommand::Prune(limits)) => {
             let usual = Limits::default();
             let runs = limits.keep.unwrap_or(usual.runs);
             let limits = Limits { runs, bytes: limits.max_size.unwrap_or(usual.bytes) };
-            removed(args.json, runs::prune(limits)?)
+            let places = places(&runs::list());
+            removed(args.json, runs::prune(limits)?, places)
         }
     }
 }
@@ -101,7 +108,14 @@ fn line(run: &Listed, row: &Row<'_>) -> String {
     format!("{id}  {state}  {bytes}  {}{dots}{obstacle}", &prompt[..cut])
 }
 
-fn remove(args: &RunsRmArgs) -> Result<Vec<(String, u64)>, Failure> {
+/// Folders in which these runs may have left what they had not finished.
+fn places<'a>(runs: impl IntoIterator<Item = &'a Listed>) -> BTreeSet<PathBuf> {
+    let headers = runs.into_iter().filter_map(|run| run.header.as_ref().ok());
+    let outputs = headers.filter_map(|header| Output::parse(&header.folder.join(&header.output)).ok());
+    outputs.flat_map(|output| output.folders()).chain([std::env::temp_dir()]).collect()
+}
+
+fn remove(args: &RunsRmArgs) -> Result<(Vec<(String, u64)>, BTreeSet<PathBuf>), Failure> {
     let found = runs::list();
     for name in &args.runs {
         if !found.iter().any(|run| run.id == *name) {
@@ -110,22 +124,30 @@ fn remove(args: &RunsRmArgs) -> Result<Vec<(String, u64)>, Failure> {
     }
     let named = |run: &Listed| args.runs.contains(&run.id);
     let old = |run: &Listed| args.older_than.is_some_and(|time| run.age() > time);
-    let mut gone = Vec::new();
-    for run in &found {
-        if named(run) || (!run.busy && (args.all || old(run))) {
-            runs::discard(&run.folder)?;
-            gone.push((run.id.clone(), run.bytes));
-        }
-    }
-    Ok(gone)
+    let chosen = |run: &&Listed| named(run) || (!run.busy && (args.all || old(run)));
+    let chosen: Vec<_> = found.iter().filter(chosen).collect();
+    chosen.iter().try_for_each(|run| runs::discard(&run.folder))?;
+    let gone = chosen.iter().map(|run| (run.id.clone(), run.bytes)).collect();
+    Ok((gone, places(chosen)))
 }
 
-fn removed(json: bool, gone: Vec<(String, u64)>) -> Result<(), Failure> {
+/// Says which runs went, after what killed ones left in these folders went too.
+fn removed(json: bool, gone: Vec<(String, u64)>, places: BTreeSet<PathBuf>) -> Result<(), Failure> {
     let bytes: u64 = gone.iter().map(|(_, bytes)| bytes).sum();
+    let left: Vec<_> = places.iter().flat_map(|folder| sweep(folder)).collect();
     if json {
         let ids: Vec<_> = gone.into_iter().map(|(id, _)| id).collect();
-        return print_json(&serde_json::json!({ "removed": ids, "bytes": bytes }));
+        let left: Vec<_> = left
+            .iter()
+            .map(|(path, bytes)| serde_json::json!({ "path": path.display().to_string(), "bytes": bytes }))
+            .collect();
+        return print_json(&serde_json::json!({ "removed": ids, "bytes": bytes, "leftovers": left }));
     }
     let runs = if gone.len() == 1 { "run" } else { "runs" };
-    print(&format!("{} {runs} removed, {}", gone.len(), HumanBytes(bytes)))
+    let mut lines = vec![format!("{} {runs} removed, {}", gone.len(), HumanBytes(bytes))];
+    let line = |(path, bytes): &(PathBuf, u64)| {
+        format!("{}: left by a killed run, removed, {}", path.display(), HumanBytes(*bytes))
+    };
+    lines.extend(left.iter().map(line));
+    print(&lines.join("\n"))
 }

@@ -59,6 +59,16 @@ impl Output {
         }
     }
 
+    /// Where an unfinished one may lie.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Mp4(path) | Self::Gif(path) | Self::Webp(path) | Self::Png(path) => {
+                vec![folder_of(path).to_owned()]
+            }
+            Self::Sequence(pattern) => vec![pattern.folder.clone(), folder_of(&pattern.folder).to_owned()],
+        }
+    }
+
     /// Whether something is there already.
     pub fn is_taken(&self) -> bool {
         match self {

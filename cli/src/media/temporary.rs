@@ -1,47 +1,18 @@
 //! Temporary files and folders that vanish unless they are given their final name.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use image::ImageError;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-use super::MediaError;
-
-/// Paths of this process that are not yet complete.
-static LEFTOVERS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-fn leftovers() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes every unfinished file and folder of this process; for leaving without unwinding.
-pub fn remove_leftovers() {
-    for path in std::mem::take(&mut *leftovers()) {
-        let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-    }
-}
-
-/// Takes a path off the list when its owner is dropped.
-struct Listed(PathBuf);
-
-impl Listed {
-    fn new(path: &Path) -> Self {
-        leftovers().insert(path.to_owned());
-        Self(path.to_owned())
-    }
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        leftovers().remove(&self.0);
-    }
-}
+use super::{
+    MediaError,
+    leftovers::{Claim, PREFIX, RANDOM},
+};
 
 /// The folder a path lies in; `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
@@ -53,20 +24,18 @@ pub struct TemporaryFile {
     target: PathBuf,
     overwrite: bool,
     file: NamedTempFile,
-    _listed: Listed,
+    _claim: Claim,
 }
 
 impl TemporaryFile {
     /// An empty file in the folder of `target`.
     pub fn new(target: &Path, overwrite: bool) -> Result<Self, MediaError> {
-        let mut builder = Builder::new();
-        builder.prefix(".wan-");
+        let folder = folder_of(target);
+        let mut builder = named();
         readable(&mut builder);
-        let file = builder
-            .tempfile_in(folder_of(target))
-            .map_err(|source| MediaError::Unwritable { path: folder_of(target).to_owned(), source })?;
-        let _listed = Listed::new(file.path());
-        Ok(Self { target: target.to_owned(), overwrite, file, _listed })
+        let (file, _claim) = Claim::new(folder, || builder.tempfile_in(folder), NamedTempFile::path)
+            .map_err(|source| MediaError::Unwritable { path: folder.to_owned(), source })?;
+        Ok(Self { target: target.to_owned(), overwrite, file, _claim })
     }
 
     /// The open file.
@@ -92,7 +61,7 @@ impl TemporaryFile {
     /// Syncs and renames; refuses to replace a file that came up meanwhile unless overwriting was asked for.
     pub fn persist(self) -> Result<(), MediaError> {
         self.file().sync_all().map_err(|e| self.error(e))?;
-        let Self { target, overwrite, file, _listed } = self;
+        let Self { target, overwrite, file, _claim } = self;
         let result = if overwrite { file.persist(&target) } else { file.persist_noclobber(&target) };
         match result {
             Ok(_) => Ok(()),
@@ -102,6 +71,13 @@ impl TemporaryFile {
             Err(e) => Err(MediaError::Write { path: target, source: e.error }),
         }
     }
+}
+
+/// Names that [`super::sweep`] knows.
+fn named() -> Builder<'static, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(PREFIX).rand_bytes(RANDOM);
+    builder
 }
 
 /// Lets the umask decide about permissions, as for any other created file.
@@ -118,18 +94,15 @@ fn readable(builder: &mut Builder<'_, '_>) {
 /// A folder for files that are moved out when all of them are complete.
 pub struct TemporaryFolder {
     folder: TempDir,
-    _listed: Listed,
+    _claim: Claim,
 }
 
 impl TemporaryFolder {
     /// An empty folder inside `parent`.
     pub fn new(parent: &Path) -> Result<Self, MediaError> {
-        let folder = Builder::new()
-            .prefix(".wan-")
-            .tempdir_in(parent)
+        let (folder, _claim) = Claim::new(parent, || named().tempdir_in(parent), TempDir::path)
             .map_err(|source| MediaError::Unwritable { path: parent.to_owned(), source })?;
-        let _listed = Listed::new(folder.path());
-        Ok(Self { folder, _listed })
+        Ok(Self { folder, _claim })
     }
 
     /// Where it is.

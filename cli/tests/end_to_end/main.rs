@@ -11,6 +11,8 @@ mod doctor;
 mod film;
 mod inspect;
 mod interrupt;
+#[cfg(all(unix, feature = "demo"))]
+mod leftovers;
 mod metadata;
 mod plan;
 mod preview;
