@@ -36,9 +36,6 @@ const HANG: Duration = Duration::from_secs(20);
 /// Inputs that said something new, and are changed further.
 const MOST_KEPT: usize = 2_000;
 
-#[global_allocator]
-static ALLOCATOR: counting::Counting = counting::Counting;
-
 /// When the reader at work began, in milliseconds of the process's life, and what it reads; 0 if none is at work.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
 static INPUT: Mutex<(String, Vec<u8>)> = Mutex::new((String::new(), Vec::new()));
@@ -147,7 +144,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(reader: &'a Reader, start: Instant, seed: u64) -> Self {
         let folder = scratch();
-        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens");
+        let goldens = fuzz::goldens();
         let place = reader.place(&goldens, folder.path());
         let (random, pool) = (Random(seed), (reader.seeds)(&goldens));
         assert!(!pool.is_empty(), "{}: nothing to begin with", reader.name);
@@ -178,7 +175,7 @@ impl<'a> Run<'a> {
     fn one(&mut self, input: Vec<u8>) -> Option<String> {
         let file = (self.reader.wrap)(&input);
         self.place.put(&file);
-        let bound = 10 * file.len() + self.reader.bound;
+        let bound = self.reader.most(&file);
         *INPUT.lock().unwrap() = (self.reader.name.to_owned(), input);
         BEGAN.store(self.start.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
         let (result, held) = counting::most_held(|| catch_unwind(AssertUnwindSafe(|| self.place.read())));

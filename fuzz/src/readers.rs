@@ -29,7 +29,7 @@ pub struct Reader {
     /// Part of what it says about the first seed, which is whole.
     pub says: &'static str,
     /// Bytes that it may hold beside ten times its input.
-    pub bound: usize,
+    bound: usize,
 }
 
 /// Bytes that every reader may hold, however short its input.
@@ -193,20 +193,18 @@ pub const READERS: [Reader; 27] = [
             "nf4",
             "vae/a.json",
         ],
-        prepare: |_, folder| {
-            write(&folder.join("vae/a.json"), b"{}");
-            write(&folder.join("b.json"), b"[]");
-        },
+        prepare: packaged,
         read: package,
         ..PLAIN
     },
     Reader {
         name: "package_progress",
         file: "wan_package.partial.json",
-        seeds: |_| vec![br#"{"version":1,"identity":7,"files":[]}"#.into()],
-        words: &["version", "identity", "files"],
-        read: package,
-        says: "an unfinished package",
+        seeds: |_| vec![PROGRESS.into(), br#"{"version":1,"identity":7,"files":[]}"#.into()],
+        words: &["version", "identity", "files", "path", "bytes", "crc32", "errors", "vae/a.json"],
+        prepare: packaged,
+        read: |path| format!("{:?}", wan_import::finished_files(path.parent().unwrap_or(path), 7)),
+        says: "Ok(2)",
         ..PLAIN
     },
     Reader {
@@ -405,6 +403,11 @@ impl Reader {
         (self.prepare)(goldens, folder);
         Place { reader: self, path: folder.join(self.file) }
     }
+
+    /// Bytes that it may hold while it reads `file`.
+    pub fn most(&self, file: &[u8]) -> usize {
+        10 * file.len() + self.bound
+    }
 }
 
 impl Place<'_> {
@@ -487,6 +490,12 @@ fn tokenizer(path: &Path) -> String {
         Ok(tokenizer) => said(tokenizer.encode("A red ball, 红色 ball... rolls!", 16)),
         Err(error) => error.to_string(),
     }
+}
+
+/// The files of a package.
+fn packaged(_: &Path, folder: &Path) {
+    write(&folder.join("vae/a.json"), b"{}");
+    write(&folder.join("b.json"), b"[]");
 }
 
 fn package(path: &Path) -> String {

@@ -62,6 +62,8 @@ pub(super) const CAMERAS: &str = r#"{"poses":[[[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,
 "intrinsics":[[503,503,416,240]],"actions":[[0,1,0,0],[1,0,0,1],[0,0,0,0],[0,0,1,0],[1,1,1,1]]}"#;
 pub(super) const PACKAGE: &str = r#"{"version":1,"layout":"diffusers","quant":"int8","files":[
 {"path":"vae/a.json","bytes":2,"crc32":2745614147,"errors":{"k":0.01}},{"path":"b.json","bytes":2,"crc32":223132457}]}"#;
+pub(super) const PROGRESS: &str = r#"{"version":1,"identity":7,"files":[
+{"path":"vae/a.json","bytes":2,"crc32":2745614147},{"path":"b.json","bytes":2,"crc32":223132457,"errors":{"k":0.01}}]}"#;
 
 /// Protocol 2: `OrderedDict` of one f32 tensor of 4x4, with the opcodes that torch writes.
 pub(super) const PICKLE: &[u8] = b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X\x01\x00\x00\x00wq\x02ctorch._utils\n_rebuild_tensor_v2\nq\x03((X\x07\x00\x00\x00storageq\x04ctorch\nFloatStorage\nq\x05X\x01\x00\x00\x000q\x06X\x03\x00\x00\x00cpuq\x07K\x10tq\x08QK\x00K\x04K\x04\x86q\tK\x04K\x01\x86q\n\x89h\x00)Rq\x0btq\x0cRq\rs.";

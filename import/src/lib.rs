@@ -52,8 +52,8 @@ pub use keys::{KeyTable, Naming, VaeStages};
 pub use load::{DtypePolicy, load_module, load_network};
 pub use models::TextLayers;
 pub use package::{
-    Conversion, Converted, Made, Part, Plan as PackagePlan, WeightError, planned_bytes,
-    verify as verify_package,
+    Conversion, Converted, Made, Part, Plan as PackagePlan, WeightError, finished as finished_files,
+    planned_bytes, verify as verify_package,
 };
 pub use packed::Packed;
 pub use pages::BlockPages;

@@ -16,6 +16,9 @@ use crate::{
 /// Characters of a prompt that are shown.
 const PROMPT: usize = 48;
 
+/// Names of runs that were removed, and their bytes.
+type Gone = Vec<(String, u64)>;
+
 /// A run as JSON.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -115,7 +118,7 @@ fn places<'a>(runs: impl IntoIterator<Item = &'a Listed>) -> BTreeSet<PathBuf> {
     outputs.flat_map(|output| output.folders()).chain([std::env::temp_dir()]).collect()
 }
 
-fn remove(args: &RunsRmArgs) -> Result<(Vec<(String, u64)>, BTreeSet<PathBuf>), Failure> {
+fn remove(args: &RunsRmArgs) -> Result<(Gone, BTreeSet<PathBuf>), Failure> {
     let found = runs::list();
     for name in &args.runs {
         if !found.iter().any(|run| run.id == *name) {
@@ -132,7 +135,7 @@ fn remove(args: &RunsRmArgs) -> Result<(Vec<(String, u64)>, BTreeSet<PathBuf>), 
 }
 
 /// Says which runs went, after what killed ones left in these folders went too.
-fn removed(json: bool, gone: Vec<(String, u64)>, places: BTreeSet<PathBuf>) -> Result<(), Failure> {
+fn removed(json: bool, gone: Gone, places: BTreeSet<PathBuf>) -> Result<(), Failure> {
     let bytes: u64 = gone.iter().map(|(_, bytes)| bytes).sum();
     let left: Vec<_> = places.iter().flat_map(|folder| sweep(folder)).collect();
     if json {

@@ -103,7 +103,6 @@ mod owned {
     use super::Claim;
 
     /// The lock on a new path, if it is still there; without a lock where the file system knows none.
-    #[expect(clippy::option_option, reason = "gone, or there and without a lock")]
     pub fn claim(path: &Path) -> Option<Option<File>> {
         let Some(file) = open(path) else { return path.symlink_metadata().is_ok().then_some(None) };
         match file.try_lock() {

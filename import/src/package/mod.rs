@@ -18,7 +18,7 @@ use burn::tensor::FloatDType;
 use crate::Quant;
 pub use make::{Converted, Made, WeightError};
 pub(crate) use manifest::read;
-pub use manifest::verify;
+pub use manifest::{finished, verify};
 pub use plan::{Plan, planned_bytes};
 
 /// How a package is made.
