@@ -9,6 +9,8 @@ a machine with CUDA diffusers runs there in bf16 and `wan` on the adapter.
 
     forward       one pass of the transformer over 512 tokens (5 frames of 256x256), 20 rows of text
     forward-3120  the same over 3,120 tokens (5 frames of 480x832)
+    forward-streamed, forward-3120-streamed
+                  the same, blocks read out of the file in every pass (`--offload block`)
     decode        the autoencoder, latent 2x32x32 to 5 frames of 256x256
     encode        the way back
     text          the text encoder's two layers over 512 tokens
@@ -73,13 +75,17 @@ def write_checkpoint(folder):
     write_index(folder)
 
 
+def latent(what):
+    return LATENTS.get(what.removesuffix("-streamed"), ())
+
+
 def inputs(what):
     """The tensors of one comparison, as both programs get them."""
     generator = torch.Generator("cpu").manual_seed(7)
     draw = lambda *shape: torch.randn(shape, generator=generator)
     if what == "text":
         return {"x": draw(1, TEXT_LEN, TEXT_DIM)}
-    f, h, w = LATENTS[what]
+    f, h, w = latent(what)
     if what == "encode":
         return {"x": draw(1, 3, 4 * f - 3, 8 * h, 8 * w).clamp(-1, 1)}
     if what == "decode":
@@ -169,9 +175,10 @@ def distance(folder):
 def compare(args, what):
     for name, value in inputs(what).items():
         value.numpy().tofile(args.work / f"{name}.bin")
-    latent = ",".join(map(str, LATENTS.get(what, ())))
     ours = [args.wan / "peer", "--what", what.split("-")[0], "--model", args.work / "model", "--data", args.work]
-    ours += ["--rows", str(TEXT_LEN if what == "text" else TEXT_ROWS)] + (["--latent", latent] if latent else [])
+    ours += ["--rows", str(TEXT_LEN if what == "text" else TEXT_ROWS)]
+    ours += ["--latent", ",".join(map(str, latent(what)))] if latent(what) else []
+    ours += ["--offload", "block"] if what.endswith("-streamed") else []
     ours += ["--device", "wgpu"] if cuda() else []
     theirs = [sys.executable, __file__, "--wan", args.wan, "--work", args.work, "--worker", what,
               "--threads", str(args.threads)]

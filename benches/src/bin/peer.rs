@@ -1,5 +1,6 @@
-//! `peer --what forward|decode|encode|text --model DIR --data DIR [--latent F,H,W] [--rows N] [--device cpu|wgpu]`: one
-//! network of a checkpoint beside another program's, for `benches/peers/compare.py`.
+//! `peer --what forward|decode|encode|text --model DIR --data DIR [--latent F,H,W] [--rows N] [--device cpu|wgpu]
+//! [--offload none|block]`: one network of a checkpoint beside another program's, for `benches/peers/compare.py`. With
+//! `--offload block` a transformer's blocks are read out of their file in every pass, as far as that is on the CPU.
 //!
 //! Inputs are `x.bin` and, of a forward pass, `text.bin` in the data folder, f32 in row-major order. Each line on stdin
 //! is answered by one run and its cost, one JSON object a line; at the end the last result is written to `ours.bin`.
@@ -15,6 +16,7 @@ use burn::prelude::*;
 use wan_benches::{argument, device_argument, latent_argument, peak_memory_bytes, processor_seconds, time};
 use wan_import::{Checkpoint, DtypePolicy, Source};
 use wan_model::VaeConfig;
+use wan_pipeline::stream_pages;
 
 /// Of one run.
 #[derive(serde::Serialize)]
@@ -84,7 +86,13 @@ fn host(result: Tensor<5>) -> Vec<f32> {
 
 /// A forward pass, the prompt's keys and values kept after the first.
 fn forward(checkpoint: &Checkpoint, data: &Path, device: &Device) -> Result<Work, Box<dyn Error>> {
-    let model = checkpoint.load_transformer(&DtypePolicy::F32, device)?;
+    let streamed = argument("--offload", "none".to_owned()) == "block";
+    let policy = DtypePolicy { streamed, ..DtypePolicy::F32 };
+    let model = checkpoint.load_transformer(&policy, device)?;
+    let model = match streamed {
+        true => model.watched_by(stream_pages(checkpoint.expert(false), &checkpoint.dit_config)?),
+        false => model,
+    };
     let ([f, h, w], config) = (latent_argument(), model.config());
     let x = tensor(&data.join("x.bin"), [1, config.in_dim, f, h, w], device)?;
     let text = tensor(&data.join("text.bin"), [1, argument("--rows", 20), config.text_dim], device)?;

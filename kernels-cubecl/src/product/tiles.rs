@@ -27,6 +27,10 @@ const ROWS: usize = 96;
 /// Rows of activations that are multiplied at a time; for more the weight is read again.
 const BATCH: usize = 512;
 
+/// Packed activations held at a time, unless one batch alone takes more. Threads wait for one another after each time.
+/// Below 32 MiB glibc hands out memory that was used before, while every page of larger blocks is cleared anew.
+const PACKED_BYTES: usize = 31 << 20;
+
 /// Tasks to a thread at least, where rows of the weight are enough for that: the last ones end together.
 const TASKS: usize = 4;
 
@@ -42,19 +46,23 @@ pub fn multiply(problem: &Problem<'_, impl Weight>) {
     let (m, n, k) = (problem.m, problem.n, problem.k);
     let batch = m.div_ceil(m.div_ceil(BATCH)).next_multiple_of(tile.columns);
     let rows = n.div_ceil(TASKS * rayon::current_num_threads()).next_multiple_of(tile.rows).min(ROWS);
-    // `[panels, k, rows of x]`
-    let mut packed = Buffer::zeros(batch * k);
-    for first in (0..m).step_by(batch) {
-        let lines = first..(first + batch).min(m);
+    let batches = (PACKED_BYTES / size_of::<f32>() / (batch * k).max(1)).clamp(1, m.div_ceil(batch));
+    // `[batches, panels, k, rows of x]`
+    let mut packed = Buffer::zeros(batches * batch * k);
+    for first in (0..m).step_by(batches * batch) {
+        let lines = first..(first + batches * batch).min(m);
         pack(&problem.x[lines.start * k..lines.end * k], k, tile.columns, packed.as_mut_slice());
         let scratch = || Scratch {
             weight: Buffer::zeros(rows * COLUMNS),
             sums: Buffer::zeros(rows * batch),
             lines: [const { [0.0; ROWS] }; LINES],
         };
-        on_all_threads(n.div_ceil(rows), scratch, |scratch, number| {
-            let outputs = number * rows..((number + 1) * rows).min(n);
-            on_tiles(Task { problem, packed: packed.as_slice(), scratch, batch: lines.clone(), outputs });
+        let parts = n.div_ceil(rows);
+        on_all_threads(lines.len().div_ceil(batch) * parts, scratch, |scratch, number| {
+            let (at, part) = (number / parts * batch, number % parts);
+            let outputs = part * rows..((part + 1) * rows).min(n);
+            let batch = lines.start + at..(lines.start + at + batch).min(lines.end);
+            on_tiles(Task { problem, packed: &packed.as_slice()[at * k..], scratch, batch, outputs });
         });
     }
 }

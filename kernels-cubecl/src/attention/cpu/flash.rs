@@ -64,7 +64,8 @@ pub fn flash<E: Element>(problem: &Problem<'_, E>, out: &mut [E]) {
                 packed.as_mut_slice(),
             );
             let packed = packed.as_slice();
-            out.par_chunks_mut(rows * row_len).enumerate().for_each(|(n, out)| {
+            // One at a time, so that no thread is left with several at the end.
+            out.par_chunks_mut(rows * row_len).enumerate().with_max_len(1).for_each(|(n, out)| {
                 let heads = heads.clone();
                 on_tiles(Task { problem, layout, packed, batch, heads, first_row: n * rows, out });
             });
