@@ -15,8 +15,9 @@ fn sizes(device: &Device) -> &'static [[usize; 3]] {
     if DeviceCaps::of(device).kind == DeviceKind::Cube { &SIZES[1..3] } else { &SIZES }
 }
 
-/// m, k and n: few rows and many, whole tiles and remainders of one, several batches and blocks of columns.
-const SIZES: [[usize; 3]; 9] = [
+/// m, k and n: few rows and many, whole tiles and remainders of one, several batches and blocks of columns,
+/// and more than are packed at a time.
+const SIZES: [[usize; 3]; 10] = [
     [1, 7, 1],
     [3, 64, 5],
     [8, 513, 66],
@@ -26,6 +27,7 @@ const SIZES: [[usize; 3]; 9] = [
     [65, 384, 193],
     [520, 40, 30],
     [1030, 17, 9],
+    [1030, 8000, 5],
 ];
 
 fn operands([m, k, n]: [usize; 3], device: &Device) -> (Tensor<2>, Tensor<2>, Tensor<1>) {
