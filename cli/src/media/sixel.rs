@@ -123,7 +123,7 @@ mod tests {
     fn a_terminal_draws_what_the_picture_shows() {
         // Eight flat fields over a ramp, and a height that six does not divide.
         let field = |x: u32, y: u32| match y {
-            0..20 => [x / 8 & 1, x / 16 & 1, x / 32 & 1].map(|on| on as u8 * 200 + 20),
+            0..20 => [8, 16, 32].map(|half| (x / half % 2) as u8 * 200 + 20),
             _ => [x as u8 * 4, 255 - y as u8 * 5, 90],
         };
         let picture = RgbImage::from_fn(64, 45, |x, y| image::Rgb(field(x, y)));
