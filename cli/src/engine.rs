@@ -23,7 +23,8 @@ use wan_kernels::{DeviceCaps, compilations::DryRun};
 /// The longest prompt that is read.
 pub use wan_model::text::MAX_PROMPT_BYTES;
 use wan_pipeline::{
-    CancelToken, Diagnosis, Engine, FrameChunk, Health, ObserverError, PipelineError, Settled, Start, Subject,
+    CancelToken, Diagnosis, Engine, FrameChunk, Health, Kept, ObserverError, PipelineError, Settled, Start,
+    Subject,
 };
 
 use crate::{devices::Target, metadata::ModelFile, settings::Settings, verdicts::Finding};
@@ -37,7 +38,7 @@ pub use preview::PreviewRequest;
 use preview::Previews;
 use request::generate_request;
 pub use request::{Request, matmul_dtype};
-use runs::{Decoded, Keeper, Kept, Resumed, RunError, Saved};
+use runs::{Decoded, Keeper, Resumed, RunError, Saved};
 pub use session::Session;
 
 /// The resolved numbers of a job, known before any heavy work.
@@ -152,14 +153,47 @@ pub fn run(
 
 /// [`run`] for the sake of the kernels alone: nothing that it tells of values means anything, so `request` must not ask to
 /// stop at what they are. Where the driver does its part of the compilation when a kernel is first run, kernels are run.
+/// Of `others`, prompts that differ in length, the text encoder and what comes before the first step is gone through;
+/// with pictures, which would be encoded each time, the text encoder only.
 pub fn rehearse(
     request: &Request,
+    others: &[String],
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
 ) -> Result<(), EngineError> {
     let runs = compiles_when_run(&request.device);
     let opened = Opened::new(&request.settings)?;
-    carry_out(request, &opened, &mut None, || (!runs).then(DryRun::new), cancel, events)
+    let dry_run = || (!runs).then(DryRun::new);
+    let mut kept = None;
+    kept.get_or_insert_with(Kept::default).ahead = others.to_vec();
+    for other in others.iter().filter(|_| request.settings.image.is_none()) {
+        let settings = Settings { prompt: Some(other.clone()), ..request.settings.clone() };
+        let request = Request { settings, ..request.clone() };
+        to_first_step(&request, &opened, &mut kept, dry_run, cancel, events)?;
+    }
+    carry_out(request, &opened, &mut kept, dry_run, cancel, events)
+}
+
+/// [`carry_out`] as far as the first step.
+fn to_first_step(
+    request: &Request,
+    opened: &Opened,
+    kept: &mut Option<Kept>,
+    prepare: impl FnOnce() -> Option<DryRun>,
+    cancel: &CancelToken,
+    events: &mut dyn FnMut(Event),
+) -> Result<(), EngineError> {
+    let end = cancel.child();
+    let mut until = |event| match event {
+        Event::PhaseStarted(Phase::Denoise) => {
+            end.cancel();
+        }
+        _ => events(event),
+    };
+    match carry_out(request, opened, kept, prepare, &end, &mut until) {
+        Err(error) if error.interrupted && !cancel.is_cancelled() => Ok(()),
+        ended => ended,
+    }
 }
 
 /// Whether the device's driver does its part when a kernel is first run, and not when it is made.
@@ -190,7 +224,7 @@ impl Opened {
 fn carry_out(
     request: &Request,
     opened: &Opened,
-    kept: &mut Option<wan_pipeline::Kept>,
+    kept: &mut Option<Kept>,
     prepare: impl FnOnce() -> Option<DryRun>,
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
@@ -357,8 +391,8 @@ impl<'a> Relay<'a> {
         let dumped = || dump.iter().flat_map(Dump::steps).collect();
         match keeper.take(event, &dumped)? {
             None => {}
-            Some(Kept::State(saved)) => events(Event::State(saved)),
-            Some(Kept::NoFrames(error)) => {
+            Some(runs::Kept::State(saved)) => events(Event::State(saved)),
+            Some(runs::Kept::NoFrames(error)) => {
                 let instead = "a stop while decoding would lose the frames, not the latents";
                 events(Event::Warning(format!("{error}; {instead}")));
             }

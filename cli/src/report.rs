@@ -31,7 +31,8 @@ pub struct Report {
     /// Of the transformers' weights, in their files and a second of loading.
     pub loaded_bytes: u64,
     pub loaded_bytes_per_second: Option<f64>,
-    /// Kernels that the process compiled for the device, and choices between kernels that it measured; none on a CPU.
+    /// Kernels that the process translated and handed to the driver, which compiles them or knows them from earlier
+    /// processes, and choices between kernels that it measured; none on a CPU.
     pub kernels_compiled: u64,
     pub tuned: u64,
     /// Operations that ran without their own kernels, and why.

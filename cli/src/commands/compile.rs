@@ -20,9 +20,13 @@ use crate::{
 /// Steps of a rehearsal: solvers of the second order have all their terms from the third on, and two transformers both
 /// had their turn.
 const STEPS: usize = 3;
-/// As long as prompts are; its length is a size of some kernels.
-const PROMPT: &str =
-    "a red fox runs through fresh snow at the edge of a quiet forest in the light of an early morning";
+/// Words of the prompt of a run for which none is given.
+const PROMPT_WORDS: usize = 19;
+/// Words of further prompts, short ones and those of which some kernels are made for whole tiles of rows.
+const WORDS: [usize; 17] = [1, 2, 3, 4, 7, 8, 15, 16, 31, 62, 63, 64, 127, 128, 254, 255, 511];
+/// Fewest of four words each, for every number of tiles of 64 rows up to 512: such kernels also differ by whether rows are
+/// even or a multiple of 4.
+const FOURS: [usize; 9] = [16, 47, 99, 149, 199, 299, 349, 419, 498];
 
 /// What was compiled.
 #[derive(Clone, Debug, Serialize)]
@@ -44,18 +48,23 @@ struct Report {
 /// Rehearses the run that the flags describe and prints what was compiled.
 pub fn run(args: &CompileArgs, quiet: bool, leave: fn()) -> Result<(), Failure> {
     let mut progress = Progress::new(quiet);
-    let request = prepare(args)?;
+    let (request, others) = prepare(args)?;
     let cancel = CancelToken::default();
     interrupt::install(&cancel, leave)?;
-    let report = compile(&request, &cancel, &mut progress)?;
+    let report = compile(&request, &others, &cancel, &mut progress)?;
     if args.json { print_json(&report) } else { print(&text(&report)) }
 }
 
 /// Everything that can be refused without the model is refused here.
-fn prepare(args: &CompileArgs) -> Result<Request, Failure> {
+/// With the request come prompts of other lengths, unless one prompt is what is asked for.
+fn prepare(args: &CompileArgs) -> Result<(Request, Vec<String>), Failure> {
     let mut settings = Defaults::read()?.under(&args.settings)?;
     request::check_inputs(&mut settings)?;
-    settings.prompt.get_or_insert_with(|| PROMPT.to_owned());
+    let mut prompts = match settings.prompt.take() {
+        Some(prompt) => vec![prompt],
+        None => word_counts().map(|words| vec!["a"; words].join(" ")).collect(),
+    };
+    settings.prompt = Some(prompts.remove(0));
     request::check_prompts(&settings)?;
     let choice = settings.device.unwrap_or_default();
     let found = match choice {
@@ -68,15 +77,26 @@ fn prepare(args: &CompileArgs) -> Result<Request, Failure> {
     let settings = Settings { model: settings.model(), seed, steps, ..settings };
     // Values of kernels that did not run are none.
     let trust = Trust { health: HealthChoice::Warn, ..Trust::default() };
-    Ok(Request { settings, device, dump: None, trust, preview: None })
+    Ok((Request { settings, device, dump: None, trust, preview: None }, prompts))
 }
 
-fn compile(request: &Request, cancel: &CancelToken, progress: &mut Progress) -> Result<Report, Failure> {
+/// Of prompts that stand for all, the run's first.
+fn word_counts() -> impl Iterator<Item = usize> {
+    let fours = FOURS.into_iter().flat_map(|fewest| fewest..fewest + 4);
+    [PROMPT_WORDS].into_iter().chain(WORDS).chain(fours)
+}
+
+fn compile(
+    request: &Request,
+    others: &[String],
+    cancel: &CancelToken,
+    progress: &mut Progress,
+) -> Result<Report, Failure> {
     let start = Instant::now();
     let before = KernelCounts::now();
     let mut plan = None;
     if !on_host(&request.device) {
-        engine::rehearse(request, cancel, &mut |event| match event {
+        engine::rehearse(request, others, cancel, &mut |event| match event {
             Event::Plan(found) => plan = Some(found),
             // Values mean nothing here, so neither do warnings of them; nor is there a video to show progress of.
             Event::PhaseStarted(_) | Event::PhaseFinished { .. } => progress.show(&event),

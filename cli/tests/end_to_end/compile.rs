@@ -1,9 +1,11 @@
 //! `wan compile`, and what `wan generate` counts.
 
+use std::{fs, path::Path};
+
 use serde_json::Value;
 use testkit::{Golden, devices, report_skip};
 
-use crate::bench::{Bench, tiny};
+use crate::bench::{Bench, Ended, tiny};
 
 fn object(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -50,4 +52,37 @@ fn an_adapter_compiles_in_a_rehearsal_what_it_does_in_a_run() {
     assert!(count(&compiled) > 20, "{compiled}");
     assert_eq!(count(&compiled), count(&made), "{compiled} {made}");
     assert_eq!(compiled["tokens"], made["tokens"]);
+}
+
+/// Files below `folder`.
+fn files(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
+    entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+/// Looks at the driver's own cache, where the driver is Mesa: a run after a rehearsal adds nothing to it, however long its
+/// prompt is.
+#[test]
+fn after_a_rehearsal_the_driver_compiles_nothing() {
+    if !devices().iter().any(|device| device.name == "wgpu") {
+        return report_skip("wgpu", "no adapter");
+    }
+    let bench = Bench::new();
+    let (cache, model) = (bench.path("mesa"), tiny("diffusers").display().to_string());
+    let wan = |args: &[&str]| {
+        let flags = ["--model", &model, "--size", "48x32", "--frames", "9", "--device", "wgpu"];
+        let mut command = bench.command(&[args, &flags].concat());
+        command.env("MESA_SHADER_CACHE_DIR", &cache);
+        Ended::of(command).good()
+    };
+    fs::create_dir(&cache).unwrap();
+    wan(&["compile"]);
+    let compiled = files(&cache);
+    if compiled == 0 {
+        return report_skip("wgpu", "the driver is not Mesa");
+    }
+    for words in [2, 6, 25, 58, 110] {
+        wan(&["generate", "--steps", "3", "--overwrite", "--prompt", &vec!["fox"; words].join(" ")]);
+        assert_eq!(files(&cache), compiled, "a prompt of {words} words");
+    }
 }
