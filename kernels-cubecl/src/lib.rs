@@ -51,7 +51,7 @@ pub use rms_norm::rms_norm;
 pub use rms_norm_rope::rms_norm_rope;
 pub use rope3d::{RopeTable, rope3d};
 pub use silu::silu;
-pub use workspace::{attention_workspace, conv3d_workspace};
+pub use workspace::{attention_workspace, conv3d_workspace, linear_workspace};
 
 /// The operations that are fused for every device, as decisions about them are made.
 pub const FUSED: [Operation; 12] = [

@@ -4,6 +4,7 @@ use crate::{
     DeviceKind, SCORE_BUDGET_BYTES,
     attention::{MAX_WIDTH, packed_bytes},
     conv3d::FILTER_BYTES,
+    product,
 };
 
 /// Held by a thread of the host that convolves.
@@ -21,6 +22,11 @@ pub fn attention_workspace(kind: DeviceKind, heads: usize, tokens: usize, d: usi
         // Two blocks of scores at a time.
         _ => 2 * (heads * tokens * tokens * size_of::<f32>()).min(SCORE_BUDGET_BYTES) as u64,
     }
+}
+
+/// Bytes of [`crate::linear`] of `rows` rows of `inputs` values.
+pub fn linear_workspace(kind: DeviceKind, rows: usize, inputs: usize) -> u64 {
+    if kind == DeviceKind::Flex { product::packed_bytes(rows, inputs) } else { 0 }
 }
 
 /// Bytes of [`crate::conv3d`] from `inputs` to `outputs` channels by kernels of `taps` values, with `threads` threads on

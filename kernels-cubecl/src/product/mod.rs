@@ -69,6 +69,11 @@ pub(crate) fn product(
     tensor(values, vec![m, n], DType::F32)
 }
 
+/// Packed activations of a product of `m` rows of `k` values.
+pub(crate) fn packed_bytes(m: usize, k: usize) -> u64 {
+    if m <= DOT_ROWS { 0 } else { tiles::packed_bytes(m, k) as u64 }
+}
+
 /// One call.
 struct Problem<'a, W> {
     /// `[m, k]`

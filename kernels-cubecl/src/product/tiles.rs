@@ -40,13 +40,23 @@ const LINES: usize = 4;
 /// Columns that are packed at a time, so that what they become stays in cache.
 const PACKED: usize = 128;
 
+/// Rows of a batch of `m` rows of `k` values, and batches that are packed at a time.
+fn batches(m: usize, k: usize, tile: TileShape) -> [usize; 2] {
+    let batch = m.div_ceil(m.div_ceil(BATCH)).next_multiple_of(tile.columns);
+    [batch, (PACKED_BYTES / size_of::<f32>() / (batch * k).max(1)).clamp(1, m.div_ceil(batch))]
+}
+
+/// Of the packed activations, at least one row of them.
+pub fn packed_bytes(m: usize, k: usize) -> usize {
+    batches(m, k, TileShape::of_this_machine()).into_iter().product::<usize>() * k * size_of::<f32>()
+}
+
 /// Writes all of the result.
 pub fn multiply(problem: &Problem<'_, impl Weight>) {
     let tile = TileShape::of_this_machine();
     let (m, n, k) = (problem.m, problem.n, problem.k);
-    let batch = m.div_ceil(m.div_ceil(BATCH)).next_multiple_of(tile.columns);
+    let [batch, batches] = batches(m, k, tile);
     let rows = n.div_ceil(TASKS * rayon::current_num_threads()).next_multiple_of(tile.rows).min(ROWS);
-    let batches = (PACKED_BYTES / size_of::<f32>() / (batch * k).max(1)).clamp(1, m.div_ceil(batch));
     // `[batches, panels, k, rows of x]`
     let mut packed = Buffer::zeros(batches * batch * k);
     for first in (0..m).step_by(batches * batch) {

@@ -1,6 +1,8 @@
 //! What a forward pass holds beside the weights, by shapes alone: at each place where a block holds most, the tensors
 //! that live there.
 
+use wan_kernels::{DeviceKind, linear_workspace};
+
 use super::ffn::HIDDEN_BYTES;
 use crate::WanConfig;
 
@@ -79,17 +81,19 @@ impl WanConfig {
         shape.tokens * self.dim * SINGLE
     }
 
-    /// Activations of so many rows as the host's products read them.
-    fn packed(&self, shape: &PassShape, inputs: usize) -> usize {
-        if shape.on_host { shape.tokens.min(512).next_multiple_of(32) * inputs * SINGLE } else { 0 }
+    /// Activations as the host's products read them.
+    fn packed(shape: &PassShape, rows: usize, inputs: usize) -> usize {
+        if shape.on_host { linear_workspace(DeviceKind::Flex, rows, inputs) as usize } else { 0 }
     }
 
-    /// Stream, modulated stream and queries while keys are projected, or normalised and rotated.
+    /// Stream, modulated stream and queries while keys are projected, or normalised and rotated, or with keys while
+    /// values are projected.
     fn projecting(&self, shape: &PassShape) -> usize {
         let (values, e) = (shape.tokens * self.dim, shape.value_bytes);
         let narrowed = if e == SINGLE { 0 } else { e };
         let keys = if shape.on_host { 2 * SINGLE + narrowed } else { SINGLE + e };
-        2 * self.stream(shape) + values * (e + keys)
+        let packed = Self::packed(shape, shape.tokens, self.dim);
+        2 * self.stream(shape) + (values * (e + keys)).max(values * (2 * e + SINGLE) + packed)
     }
 
     /// Stream, queries, keys, values and result.
@@ -116,6 +120,6 @@ impl WanConfig {
             (false, _) => (2 * values * e, e),
         };
         let streams = if at_once < shape.tokens { 3 } else { 2 };
-        streams * self.stream(shape) + outer + hidden * inner + self.packed(shape, self.ffn_dim)
+        streams * self.stream(shape) + outer + hidden * inner + Self::packed(shape, at_once, self.ffn_dim)
     }
 }
