@@ -254,8 +254,7 @@ impl<'a> Bench<'a> {
         }
         let flops =
             forward_flops(&self.config, self.blocks, pass.camera_blocks, length.tokens, pass.image_rows);
-        let row = self.describe(length, pass.camera_blocks, &all, forwards as f64 * flops);
-        let row = Row { prepare_seconds, ..row };
+        let row = self.describe(length, pass.camera_blocks, (prepare_seconds, &all), forwards as f64 * flops);
         self.reached = Some(1e12 * row.tflop_per_second);
         ControlFlow::Continue(row)
     }
@@ -283,7 +282,13 @@ impl<'a> Bench<'a> {
     }
 
     /// The row of steps that took `all` seconds, of which each does `flops`.
-    fn describe(&self, length: &Length, camera_blocks: usize, all: &[f64], flops: f64) -> Row {
+    fn describe(
+        &self,
+        length: &Length,
+        camera_blocks: usize,
+        (prepare_seconds, all): (f64, &[f64]),
+        flops: f64,
+    ) -> Row {
         let options = self.options;
         let step_seconds = all[options.warmup..].to_vec();
         let median = median_of(&step_seconds);
@@ -304,7 +309,7 @@ impl<'a> Bench<'a> {
             camera,
             camera_blocks_kept: if camera { self.blocks - camera_blocks } else { 0 },
             load_seconds: self.load_seconds,
-            prepare_seconds: 0.0,
+            prepare_seconds,
             first_seconds: all.first().copied().unwrap_or_default(),
             median_step_seconds: median,
             spread: (longest - shortest) / median,

@@ -164,24 +164,23 @@ pub fn rehearse(
     let runs = compiles_when_run(&request.device);
     let opened = Opened::new(&request.settings)?;
     let dry_run = || (!runs).then(DryRun::new);
-    let mut kept = None;
-    kept.get_or_insert_with(Kept::default).ahead = others.to_vec();
+    let mut kept: Option<Kept> = None;
+    kept.get_or_insert_default().ahead = others.to_vec();
     for other in others.iter().filter(|_| request.settings.image.is_none()) {
         let settings = Settings { prompt: Some(other.clone()), ..request.settings.clone() };
         let request = Request { settings, ..request.clone() };
-        to_first_step(&request, &opened, &mut kept, dry_run, cancel, events)?;
+        to_first_step(cancel, events, |end, events| {
+            carry_out(&request, &opened, &mut kept, dry_run, end, events)
+        })?;
     }
     carry_out(request, &opened, &mut kept, dry_run, cancel, events)
 }
 
-/// [`carry_out`] as far as the first step.
+/// `run` as far as its first step.
 fn to_first_step(
-    request: &Request,
-    opened: &Opened,
-    kept: &mut Option<Kept>,
-    prepare: impl FnOnce() -> Option<DryRun>,
     cancel: &CancelToken,
     events: &mut dyn FnMut(Event),
+    run: impl FnOnce(&CancelToken, &mut dyn FnMut(Event)) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     let end = cancel.child();
     let mut until = |event| match event {
@@ -190,7 +189,7 @@ fn to_first_step(
         }
         _ => events(event),
     };
-    match carry_out(request, opened, kept, prepare, &end, &mut until) {
+    match run(&end, &mut until) {
         Err(error) if error.interrupted && !cancel.is_cancelled() => Ok(()),
         ended => ended,
     }

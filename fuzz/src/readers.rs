@@ -422,7 +422,7 @@ impl Place<'_> {
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(super) fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap_or(path)).expect("a folder to write to");
     fs::write(path, bytes).expect("a place to write to");
 }
@@ -490,12 +490,6 @@ fn tokenizer(path: &Path) -> String {
         Ok(tokenizer) => said(tokenizer.encode("A red ball, 红色 ball... rolls!", 16)),
         Err(error) => error.to_string(),
     }
-}
-
-/// The files of a package.
-fn packaged(_: &Path, folder: &Path) {
-    write(&folder.join("vae/a.json"), b"{}");
-    write(&folder.join("b.json"), b"[]");
 }
 
 fn package(path: &Path) -> String {
