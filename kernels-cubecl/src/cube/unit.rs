@@ -37,3 +37,12 @@ pub(crate) fn sigmoid<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let exponent = min(-x, Vector::<f32, N>::new(80.0f32));
     one / (one + exponent.exp())
 }
+
+/// The tanh form: `x sigmoid(2 sqrt(2 / π) (x + 0.044715 x^3))`.
+#[cube]
+pub(crate) fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
+    // sqrt(8 / π), and 0.044715 times that.
+    let linear = Vector::<f32, N>::new(1.595_769_f32);
+    let cubic = Vector::<f32, N>::new(0.071_354_81f32);
+    x * sigmoid::<N>((x * x * cubic + linear) * x)
+}

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use crate::cube::sigmoid;
+use crate::cube::gelu;
 
 /// `x`, `out`: `[rows, vectors]`, `total` vectors; `bias`: `[vectors]`, added if `biased`. `out` may be `x`.
 #[cube(launch_unchecked, create_dummy_kernel)]
@@ -23,9 +23,5 @@ pub fn gelu_bias_kernel<X: Float, B: Float, N: Size>(
     if comptime!(biased) {
         value += Vector::<f32, N>::cast_from(bias[at % vectors as usize]);
     }
-    // sqrt(8 / π), and 0.044715 times that.
-    let linear = Vector::<f32, N>::new(1.595_769_f32);
-    let cubic = Vector::<f32, N>::new(0.071_354_81f32);
-    let twice = (value * value * cubic + linear) * value;
-    out[at] = Vector::cast_from(value * sigmoid::<N>(twice));
+    out[at] = Vector::cast_from(gelu::<N>(value));
 }

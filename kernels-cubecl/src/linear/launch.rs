@@ -1,21 +1,40 @@
 //! From tensors to the twin, or to the backend's operations.
 
 use burn::{
-    backend::{Backend, Flex, TensorMetadata, backend_extension, ops::FloatTensorOps, tensor::FloatTensor},
-    tensor::{FloatDType, Shape},
+    backend::{
+        Backend, Flex, TensorMetadata, backend_extension, cubecl::dtype_to_storage_type, ops::FloatTensorOps,
+        tensor::FloatTensor,
+    },
+    tensor::{DType, Device, FloatDType, Shape},
 };
-use burn_cubecl::CubeBackend;
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
+use cubecl::prelude::*;
 
-use super::cpu;
-use crate::{Operation, gelu_bias::Gelu};
+use super::{
+    cpu,
+    kernel::{Form, HALVES, SizesLaunch, Tiles, linear_kernel},
+};
+use crate::{
+    DeviceCaps, DeviceKind, KernelError, MatrixTile, Needs, Operation,
+    split::{self, Work},
+};
 
-pub(crate) const OPERATION: Operation =
-    Operation { name: "linear", cube: None, twin: true, flex_backend: false };
+pub(crate) const OPERATION: Operation = Operation {
+    name: "linear",
+    cube: Some(Needs { bindings: 4, shared_memory_bytes: 0, units: 1, plane_ops: false }),
+    twin: true,
+    flex_backend: false,
+};
+
+/// How much faster than the slowest device in mind one with matrix units is.
+const UNITS_SPEED_UP: f64 = 20.0;
 
 /// See [`crate::linear`]; an empty `bias` is none. The result is in f32.
 #[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Linear: Backend {
-    #[fusion(dtype = burn::tensor::DType::F32, shape = result(x, weight))]
+    #[fusion(dtype = if gelu { DType::F16 } else { DType::F32 }, shape = result(x, weight))]
     fn linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -48,12 +67,82 @@ impl Linear for CubeBackend {
         bias: FloatTensor<Self>,
         gelu: bool,
     ) -> FloatTensor<Self> {
-        let [x, weight, bias] = [x, weight, bias].map(|x| Self::float_cast(x, FloatDType::F32));
-        let y = Self::float_matmul(x, Self::float_transpose(weight));
-        let y = match bias.shape().num_elements() {
-            0 => y,
-            n => Self::float_add(y, Self::float_reshape(bias, Shape::new([1, n]))),
-        };
-        if gelu { <Self as Gelu>::gelu(y) } else { y }
+        let [x, weight] = [x, weight].map(|x| into_contiguous(Self::float_cast(x, FloatDType::F16)));
+        let bias = into_contiguous(Self::float_cast(bias, FloatDType::F32));
+        launch(x, weight, bias, gelu)
     }
+}
+
+/// Whether matrix units of `device` take the product of `[m, k]` and a weight `[n, k]` of `dtype`.
+pub(super) fn fits([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Result<(), KernelError> {
+    let caps = DeviceCaps::of(device);
+    if caps.kind != DeviceKind::Cube {
+        return Ok(());
+    }
+    let tiles = matrix_tiles(&caps);
+    let whole = tiles.is_some_and(|tiles| k.is_multiple_of(tiles.depth) && n.is_multiple_of(4));
+    if dtype == DType::F16 && whole && m >= FEWEST_ROWS && (m * k).max(n * k) <= u32::MAX as usize {
+        return Ok(());
+    }
+    let cause = format!("{m} by {k} by {n} in {} is no work for its matrix units", dtype.name());
+    Err(KernelError::Unsupported { operation: OPERATION.name, cause })
+}
+
+/// Below, most of a tile would be empty.
+const FEWEST_ROWS: usize = 32;
+
+/// How a cube works on a device, if that has units for square matrices of f16 with sums in f32 and planes of one
+/// known size.
+pub fn matrix_tiles(caps: &DeviceCaps) -> Option<Tiles> {
+    let (smallest, largest) = caps.plane_size;
+    let offered = |edge: &u32| {
+        let square = MatrixTile { m: *edge, n: *edge, k: *edge, input: DType::F16, accumulator: DType::F32 };
+        caps.matrix_tiles.contains(&square)
+    };
+    let edge = [16, 8].into_iter().find(offered)? as usize;
+    let numbers: Option<Vec<usize>> = std::env::var("WAN_PRODUCT").ok().map(|text| text.split(',').map(|n| n.parse().unwrap_or(1)).collect());
+    let [pm, pn, mm, mn, depth] = numbers.and_then(|n| n.try_into().ok()).unwrap_or([2, 4, 4, 4, 32]);
+    let tiles = Tiles { edge, plane: smallest as usize, planes: [pm, pn], matrices: [mm, mn], depth };
+    let fits = smallest == largest
+        && tiles.units() <= caps.max_units_per_cube as usize
+        && tiles.shared_bytes() <= caps.shared_memory_bytes;
+    fits.then_some(tiles)
+}
+
+fn launch(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, gelu: bool) -> CubeTensor {
+    let ([m, k], [n, _]): ([usize; 2], [usize; 2]) = (x.shape().dims(), weight.shape().dims());
+    let dtype = if gelu { DType::F16 } else { DType::F32 };
+    let out = empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), Shape::new([m, n]), dtype);
+    let caps = DeviceCaps::from_properties(out.client.properties(), out.client.name());
+    let tiles = matrix_tiles(&caps).expect("the road to here was chosen for the matrix units");
+    let form = Form { biased: bias.shape().num_elements() > 0, gelu };
+    // Nothing reads it then, but a kernel's arguments are fixed.
+    let bias = if form.biased { bias } else { weight.clone() };
+    let [rows, columns] = tiles.size();
+    let work = Work { flops: (2 * rows * columns * k) as f64 / UNITS_SPEED_UP, bytes: 0.0 };
+    for range in split::launches(m.div_ceil(rows) * n.div_ceil(columns), work, &caps) {
+        let [cx, cy, cz] = split::cube_count(range.len() as u64, caps.max_cube_count)
+            .expect("launches hold no more cubes than the device allows");
+        // Below 2^32, as the elements are.
+        let [m, n, k, first, end] = [m, n, k / HALVES, range.start, range.end].map(|n| n as u32);
+        let half = dtype_to_storage_type(DType::F16);
+        // SAFETY: rows are read below `m` and `n` and written below both, columns below `k`.
+        unsafe {
+            linear_kernel::launch_unchecked(
+                &out.client,
+                CubeCount::Static(cx, cy, cz),
+                CubeDim::new_2d(tiles.plane as u32, (tiles.planes[0] * tiles.planes[1]) as u32),
+                4,
+                x.clone().into_buffer_arg(),
+                weight.clone().into_buffer_arg(),
+                bias.clone().into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                SizesLaunch::new(m, n, k, first, end),
+                form,
+                tiles,
+                [half, dtype_to_storage_type(dtype)],
+            );
+        }
+    }
+    out
 }

@@ -5,12 +5,17 @@
 //! burn-flex's own product: see `benches/NOTES.md`.
 
 mod cpu;
+pub mod kernel;
 mod launch;
 pub mod reference;
 
 use burn::{backend::Dispatch, prelude::*, tensor::DType};
 
-use crate::{KernelError, Road, dispatch::road_for, gelu, gelu_bias};
+use crate::{
+    KernelError, Road,
+    dispatch::{fall_back, road_for},
+    gelu, gelu_bias,
+};
 use launch::Linear;
 pub(crate) use launch::OPERATION;
 
@@ -25,7 +30,7 @@ pub(crate) use launch::OPERATION;
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, then_gelu: bool) -> Tensor<2> {
     check(&x, &weight, bias.as_ref()).unwrap_or_else(|error| panic!("{error}"));
     let elements = x.dims()[0] * weight.dims()[0];
-    match road_for(&OPERATION, &x.device(), &[x.dtype(), weight.dtype()], elements) {
+    match chosen(&x, &weight, elements) {
         Road::Custom => {
             // An operation's tensors are there or are not; an empty one stands for none.
             let bias = bias.unwrap_or_else(|| Tensor::zeros([0], &x.device()));
@@ -33,6 +38,17 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, then_gel
             Tensor::from_dispatch(Dispatch::linear(x, weight, bias.into_dispatch(), then_gelu))
         }
         _ => by_parts(x, weight, bias, then_gelu),
+    }
+}
+
+fn chosen(x: &Tensor<2>, weight: &Tensor<2>, elements: usize) -> Road {
+    let ([m, k], [n, _], device) = (x.dims(), weight.dims(), x.device());
+    match road_for(&OPERATION, &device, &[x.dtype(), weight.dtype()], elements) {
+        Road::Custom => match launch::fits([m, k, n], weight.dtype(), &device) {
+            Ok(()) => Road::Custom,
+            Err(cause) => fall_back(&OPERATION, &device, &cause),
+        },
+        other => other,
     }
 }
 
