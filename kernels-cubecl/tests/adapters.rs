@@ -11,7 +11,7 @@ use burn::tensor::DType;
 use wan_kernels::{
     DeviceCaps, FUSED,
     kernels::{
-        attention::{matrix, units},
+        attention::{matrix::Units, units},
         matrix_units,
     },
 };
@@ -40,7 +40,9 @@ fn everywhere(check: impl Fn(&str, &Adapter, Road, DeviceCaps)) {
 fn attention_takes_matrices_where_the_table_says() {
     everywhere(|what, adapter, road, caps| {
         let plane = adapter.plane_size.0 as usize;
-        let used = road.used.map(|edge| matrix::Units { edge: edge as usize, plane });
+        let packed = road.language == Language::SpirV;
+        let units = |edge: u32| Units { edge: edge as usize, plane, planes: 4, rows: 16, keys: 32, packed };
+        let used = road.used.map(units);
         for d in [16, 64, 80, 128] {
             assert_eq!(matrix_units(&caps, DType::F16, d), used, "{what}, heads of {d}");
         }
@@ -55,8 +57,7 @@ fn attention_takes_matrices_where_the_table_says() {
 fn attention_takes_matrices_only_where_they_fit() {
     let (m4, road) = (ADAPTERS[1], ADAPTERS[1].roads[0]);
     let caps = caps(&m4, road);
-    let bytes = matrix::shared_bytes(128);
-    assert!(matrix_units(&caps, DType::F16, 128).is_some());
+    let bytes = matrix_units(&caps, DType::F16, 128).expect("they fit").shared_bytes(128);
     let small = DeviceCaps { shared_memory_bytes: bytes - 1, ..caps.clone() };
     assert_eq!(matrix_units(&small, DType::F16, 128), None);
     let exact = DeviceCaps { shared_memory_bytes: bytes, ..caps.clone() };

@@ -18,7 +18,7 @@ use wan_kernels::{
     RopeTable, Window, attention,
     kernels::attention::{
         Form, SizesLaunch, StridesLaunch,
-        matrix::{self, PLANES, Units, matrix_attention_kernel},
+        matrix::{Units, matrix_attention_kernel},
         units,
     },
     padded_attention, reference, rope_attention, window_attention,
@@ -226,6 +226,40 @@ fn f16_inputs_keep_their_dtype_and_accuracy() {
     }
 }
 
+/// Odd lengths and widths, windows and a rotation in f16, which run on matrix units where there are some.
+#[test]
+fn f16_is_right_at_every_edge() {
+    let none = None;
+    let window = |size, sink| Some(Window { size, sink });
+    let cases = [
+        ([1, 2, 33, 65, 16], none),
+        ([2, 3, 67, 130, 64], none),
+        ([1, 2, 130, 300, 64], none),
+        ([2, 1, 65, 37, 128], none),
+        ([1, 2, 37, 130, 64], window(5, 2)),
+        ([1, 1, 200, 200, 64], window(20, 0)),
+        ([1, 1, 140, 140, 128], window(3, 70)),
+    ];
+    for TestDevice { name, device, .. } in devices().iter().filter(|d| d.gpu) {
+        println!(
+            "{:?}",
+            wan_kernels::kernels::matrix_units(&wan_kernels::DeviceCaps::of(device), DType::F16, 64)
+        );
+        for (shape, window) in cases {
+            let [q, k, v] = qkv(shape, &reference_device());
+            let expected = definition(q, k, v, window);
+            let [q, k, v] = qkv(shape, device).map(|x| x.cast(DType::F16));
+            let y = match window {
+                Some(window) => window_attention(q, k, v, window),
+                None => attention(q, k, v),
+            };
+            let dims = [shape[0], shape[1], shape[2], shape[4]];
+            let what = format!("{name} {shape:?} {window:?}");
+            assert_close(&what, y.cast(DType::F32), (&dims, &expected), F16);
+        }
+    }
+}
+
 /// Shared memory every adapter in mind has: 32 KB on Metal.
 const SHARED_MEMORY: usize = 32_768;
 
@@ -233,7 +267,8 @@ const SHARED_MEMORY: usize = 32_768;
 fn cubes_fit_the_shared_memory() {
     const {
         assert!(units::SHARED_BYTES <= SHARED_MEMORY);
-        assert!(matrix::shared_bytes(128) <= SHARED_MEMORY);
+        let metal = Units { edge: 8, plane: 32, planes: 4, rows: 16, keys: 32, packed: false };
+        assert!(metal.shared_bytes(128) <= SHARED_MEMORY);
     }
 }
 
@@ -248,7 +283,11 @@ fn the_matrix_form_expands_for_the_tiles_of_vulkan_and_metal() {
     let client = cube.client();
     let strides = || StridesLaunch::new(0, 0, 0);
     let buffer = || unsafe { BufferArg::from_raw_parts(client.empty(64), 4) };
-    for (edge, plane, d) in [(16, 32, 128), (16, 64, 80), (8, 32, 48), (8, 16, 16)] {
+    let sides = [(16, 32, 128), (16, 64, 80), (8, 32, 48), (8, 16, 16), (8, 8, 64)];
+    for ((edge, plane, d), packed) in
+        sides.into_iter().flat_map(|all| [false, true].map(|packed| (all, packed)))
+    {
+        let units = Units { edge, plane, planes: 4, rows: 16, keys: 32, packed };
         for (rotate, window) in [(false, false), (true, false), (false, true)] {
             let mut properties = client.properties().clone();
             let half = ElemType::Float(FloatKind::F16);
@@ -259,8 +298,7 @@ fn the_matrix_form_expands_for_the_tiles_of_vulkan_and_metal() {
                 Arc::new(properties),
                 client.target_properties_shared(),
                 CubeCount::Static(1, 1, 1),
-                CubeDim::new_2d(plane as u32, PLANES as u32),
-                4,
+                CubeDim::new_2d(plane as u32, units.planes as u32),
                 buffer(),
                 buffer(),
                 buffer(),
@@ -273,11 +311,11 @@ fn the_matrix_form_expands_for_the_tiles_of_vulkan_and_metal() {
                 SizesLaunch::new(1, 1, 1, 1, 0, 1, 1, 0),
                 1.0,
                 Form { d, rotate, window },
-                Units { edge, plane },
-                half,
+                units,
+                units.elems(),
             );
             let errors = kernel.define().body.pop_errors();
-            assert!(errors.is_empty(), "{edge} {plane} {d}: {errors:?}");
+            assert!(errors.is_empty(), "{units:?} {d}: {errors:?}");
         }
     }
 }

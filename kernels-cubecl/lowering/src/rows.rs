@@ -14,11 +14,11 @@ use cubecl_common::device::{DeviceId, ServiceId};
 use cubecl_environment::stream::StreamId;
 
 use crate::{
-    adapters::{Adapter, Road},
+    adapters::{Adapter, Language, Road},
     kernels::{
         attention::kernel::{
             Form, SizesLaunch, StridesLaunch,
-            matrix::{self, PLANES, Units, matrix_attention_kernel},
+            matrix::{Units, matrix_attention_kernel},
             units::{self, SIDE, attention_kernel},
         },
         channel_norm::kernel::{PARTS, VECTORS, channel_norm_kernel},
@@ -99,11 +99,12 @@ pub struct Site {
 
 impl Site {
     pub fn new(adapter: &Adapter, road: Road) -> Self {
-        let plane = adapter.plane_size.0 as usize;
+        let (plane, packed) = (adapter.plane_size.0 as usize, road.language == Language::SpirV);
+        let units = |edge: u32| Units { edge: edge as usize, plane, planes: 4, rows: 16, keys: 32, packed };
         Self {
             properties: Arc::new(adapter.properties(road)),
             target: Arc::default(),
-            matrix: road.used.map(|edge| Units { edge: edge as usize, plane }),
+            matrix: road.used.map(units),
         }
     }
 }
@@ -193,8 +194,7 @@ fn matrix_attention(site: &Site) -> Vec<Launch> {
             site.properties.clone(),
             site.target.clone(),
             ONE,
-            CubeDim::new_2d(units.plane as u32, PLANES as u32),
-            4,
+            CubeDim::new_2d(units.plane as u32, units.planes as u32),
             buffer(),
             buffer(),
             buffer(),
@@ -208,9 +208,9 @@ fn matrix_attention(site: &Site) -> Vec<Launch> {
             1.0,
             form,
             units,
-            F16,
+            units.elems(),
         );
-        let launch = Launch::new(format!("{form:?} {units:?}"), 6, matrix::shared_bytes(form.d), kernel);
+        let launch = Launch::new(format!("{form:?} {units:?}"), 6, units.shared_bytes(form.d), kernel);
         Launch { matrix: Some(units.edge), ..launch }
     };
     let ([_, rotating, _], [_, _, within]) = (attention_forms(80), attention_forms(16));

@@ -5,7 +5,7 @@ pub mod units;
 
 use cubecl::prelude::*;
 
-/// Queries of a cube.
+/// Queries of a cube of the form for any adapter, and keys of a block.
 pub const TILE: usize = 64;
 
 /// Stands for any larger size of a window; sums of it and a position stay below 2^32.
@@ -62,11 +62,11 @@ pub(super) struct Place {
 
 #[cube]
 impl Place {
-    /// Block number `block` of all heads of all batches.
-    pub fn new(block: usize, sizes: &Sizes) -> Place {
+    /// Block number `block`, of `tile` queries, of all heads of all batches.
+    pub fn new(block: usize, sizes: &Sizes, #[comptime] tile: usize) -> Place {
         let blocks = sizes.blocks as usize;
         let heads = sizes.heads as usize;
-        Place { batch: block / (blocks * heads), head: block / blocks % heads, row: block % blocks * TILE }
+        Place { batch: block / (blocks * heads), head: block / blocks % heads, row: block % blocks * tile }
     }
 
     /// The row of the result, `[b, lq, h]` rows, that belongs to `query`.
@@ -77,8 +77,8 @@ impl Place {
 
 /// One head of an operand.
 #[derive(CubeType)]
-pub(super) struct Head<'a, F: Float, N: Size> {
-    data: &'a [Vector<F, N>],
+pub(super) struct Head<'a, S: Numeric, N: Size> {
+    data: &'a [Vector<S, N>],
     /// Its first vector.
     start: usize,
     token_stride: u32,
@@ -86,15 +86,20 @@ pub(super) struct Head<'a, F: Float, N: Size> {
 }
 
 #[cube]
-impl<'a, F: Float, N: Size> Head<'a, F, N> {
-    pub fn new(data: &'a [Vector<F, N>], strides: &Strides, place: &Place, tokens: u32) -> Head<'a, F, N> {
+impl<'a, S: Numeric, N: Size> Head<'a, S, N> {
+    pub fn new(data: &'a [Vector<S, N>], strides: &Strides, place: &Place, tokens: u32) -> Head<'a, S, N> {
         let start = place.batch * strides.batch as usize + place.head * strides.head as usize;
-        Head::<'a, F, N> { data, start, token_stride: strides.token, tokens: tokens as usize }
+        Head::<'a, S, N> { data, start, token_stride: strides.token, tokens: tokens as usize }
     }
 
-    /// Vector `at` of a token's row.
+    /// Vector `at` of a token's row, as it is stored.
+    pub fn line(&self, token: usize, at: usize) -> Vector<S, N> {
+        self.data[self.start + token * self.token_stride as usize + at]
+    }
+
+    /// And its numbers.
     pub fn vector(&self, token: usize, at: usize) -> Vector<f32, N> {
-        Vector::cast_from(self.data[self.start + token * self.token_stride as usize + at])
+        Vector::cast_from(self.line(token, at))
     }
 }
 
@@ -154,10 +159,11 @@ pub(super) fn sees(row: usize, key: usize, sizes: &Sizes) -> bool {
     key < sizes.sink as usize || (key < at + size && at < key + size)
 }
 
-/// Whether the window shows any of `keys` keys from `key` on to a tile of queries; always, without a window.
+/// Whether the window shows any of `keys` keys from `key` on to `tile` queries; always, without a window.
 #[cube]
 pub(super) fn reaches(
     row: usize,
+    #[comptime] tile: usize,
     key: usize,
     #[comptime] keys: usize,
     sizes: &Sizes,
@@ -167,7 +173,7 @@ pub(super) fn reaches(
     if comptime!(form.window) {
         let size = sizes.size as usize;
         let first = position(row, sizes);
-        let last = position(row + TILE - 1, sizes);
+        let last = position(row + tile - 1, sizes);
         reached = key < sizes.sink as usize || (key < last + size && first < key + keys - 1 + size);
     }
     reached

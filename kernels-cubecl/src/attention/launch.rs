@@ -19,7 +19,7 @@ use super::{
     cpu::{self, Keys},
     kernel::{
         FAR, Form, SizesLaunch, StridesLaunch, TILE,
-        matrix::{self, PLANES, Units, matrix_attention_kernel},
+        matrix::{Units, matrix_attention_kernel},
         units::{self, SIDE, attention_kernel},
     },
 };
@@ -176,41 +176,59 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
     let caps = DeviceCaps::from_properties(out.client.properties(), out.client.name());
     let units = matrix_units(&caps, out.dtype, d);
     let operands = Operands { q, k, v, cos, sin, out: out.clone() };
-    for range in split::launches(batch * heads * lq.div_ceil(TILE), block_work(shape), &caps) {
+    let (tile, work) = match units {
+        Some(units) => (units.tile(), block_work(shape, units.tile(), MATRIX_GAIN)),
+        None => (TILE, block_work(shape, TILE, 1.0)),
+    };
+    for range in split::launches(batch * heads * lq.div_ceil(tile), work, &caps) {
         let [x, y, z] = split::cube_count(range.len() as u64, caps.max_cube_count)
             .expect("launches hold no more cubes than the device allows");
         let cubes = CubeCount::Static(x, y, z);
+        let sizes = sizes(shape, tile, range, window);
         match units {
-            Some(units) => operands.launch_matrix(sizes(shape, range, window), form, units, cubes),
-            None => operands.launch_units(sizes(shape, range, window), form, cubes),
+            Some(units) => operands.launch_matrix(sizes, form, units, cubes),
+            None => operands.launch_units(sizes, form, cubes),
         }
     }
     out
 }
+
+/// Planes, rows of a plane and keys of a block where nothing else is said: what 32 KB of shared memory hold.
+const SIDES: [usize; 3] = [4, 16, 32];
 
 /// The matrix units for heads of width `d`, if the device has some for `dtype` that the kernel can use: square ones
 /// of 16 or 8 with sums in f32, in planes of one known size.
 pub fn matrix_units(caps: &DeviceCaps, dtype: DType, d: usize) -> Option<Units> {
     let (smallest, largest) = caps.plane_size;
     let plane = smallest as usize;
-    let usable = smallest == largest && plane.is_multiple_of(16) && plane <= 64;
-    let fits = PLANES * plane <= caps.max_units_per_cube as usize
-        && matrix::shared_bytes(d) <= caps.shared_memory_bytes;
-    if dtype != DType::F16 || !d.is_multiple_of(16) || !usable || !fits {
-        return None;
-    }
     let offered = |edge: u32| {
         let square = MatrixTile { m: edge, n: edge, k: edge, input: DType::F16, accumulator: DType::F32 };
         caps.matrix_tiles.contains(&square)
     };
     let edge = [16, 8].into_iter().find(|&edge| offered(edge))?;
-    Some(Units { edge: edge as usize, plane })
+    let [planes, rows, keys] = forced().unwrap_or(SIDES);
+    let packed = caps.runtime.contains("spirv");
+    let units = Units { edge: edge as usize, plane, planes, rows, keys, packed };
+    let usable = smallest == largest && (8..=64).contains(&plane) && plane.is_power_of_two();
+    let fits =
+        units.all() <= caps.max_units_per_cube as usize && units.shared_bytes(d) <= caps.shared_memory_bytes;
+    (dtype == DType::F16 && d.is_multiple_of(16) && usable && fits).then_some(units)
 }
 
-/// Of one cube.
-fn block_work(shape: AttentionShape) -> Work {
-    let pairs = (TILE * shape.lk) as f64;
-    Work { flops: 4.0 * pairs * shape.d as f64, bytes: 0.0 }
+/// Planes, rows and keys by the environment, to measure with.
+fn forced() -> Option<[usize; 3]> {
+    let said = std::env::var("WAN_ATTENTION").ok()?;
+    let sides: Vec<usize> = said.split(',').filter_map(|side| side.trim().parse().ok()).collect();
+    sides.try_into().ok()
+}
+
+/// How many times more the slowest device in mind with matrix units does in a second than one without.
+const MATRIX_GAIN: f64 = 20.0;
+
+/// Of one cube of `tile` queries.
+fn block_work(shape: AttentionShape, tile: usize, gain: f64) -> Work {
+    let pairs = (tile * shape.lk) as f64;
+    Work { flops: 4.0 * pairs * shape.d as f64 / gain, bytes: 0.0 }
 }
 
 struct Operands {
@@ -250,14 +268,13 @@ impl Operands {
     }
 
     fn launch_matrix(&self, sizes: SizesLaunch, form: Form, units: Units, cubes: CubeCount) {
-        let vector = 4;
+        let vector = units.halves();
         // SAFETY: as above; `matrix_units` chose what the device offers and the width allows.
         unsafe {
             matrix_attention_kernel::launch_unchecked(
                 &self.out.client,
                 cubes,
-                CubeDim::new_2d(units.plane as u32, PLANES as u32),
-                vector,
+                CubeDim::new_2d(units.plane as u32, units.planes as u32),
                 self.q.clone().into_buffer_arg(),
                 self.k.clone().into_buffer_arg(),
                 self.v.clone().into_buffer_arg(),
@@ -271,14 +288,14 @@ impl Operands {
                 (form.d as f32).powf(-0.5),
                 form,
                 units,
-                dtype_to_storage_type(self.out.dtype),
+                units.elems(),
             );
         }
     }
 }
 
-fn sizes(shape: AttentionShape, blocks: Range<usize>, window: Option<Window>) -> SizesLaunch {
-    let per_head = shape.lq.div_ceil(TILE);
+fn sizes(shape: AttentionShape, tile: usize, blocks: Range<usize>, window: Option<Window>) -> SizesLaunch {
+    let per_head = shape.lq.div_ceil(tile);
     let (size, sink) = window.map_or((FAR, 0), |w| (w.size.clamp(1, FAR), w.sink.min(FAR)));
     // Below 2^32, as the elements are.
     let [heads, lq, lk, per_head] = [shape.heads, shape.lq, shape.lk, per_head].map(|n| n as u32);

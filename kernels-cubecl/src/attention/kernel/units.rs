@@ -60,7 +60,7 @@ pub fn attention_kernel<F: Float, N: Size>(
     if block >= sizes.end as usize {
         terminate!();
     }
-    let place = Place::new(block, &sizes);
+    let place = Place::new(block, &sizes, TILE);
     let own = Own::new(&place);
     let queries = Head::<F, N>::new(q, &q_strides, &place, sizes.lq);
     let keys = Head::<F, N>::new(k, &k_strides, &place, sizes.lk);
@@ -71,7 +71,7 @@ pub fn attention_kernel<F: Float, N: Size>(
 
     for key_block in 0..(sizes.lk as usize + TILE - 1) / TILE {
         let key = key_block * TILE;
-        if reaches(place.row, key, TILE, &sizes, form) {
+        if reaches(place.row, TILE, key, TILE, &sizes, form) {
             let mut scores =
                 score::<F, N>(&queries, &keys, &table, place.row, key, scale, &own, &mut shared, form);
             hide(&mut scores, own.query, key + 4 * own.x, &sizes, form);
