@@ -41,7 +41,15 @@ fn attention_takes_matrices_where_the_table_says() {
     everywhere(|what, adapter, road, caps| {
         let plane = adapter.plane_size.0 as usize;
         let packed = road.language == Language::SpirV;
-        let units = |edge: u32| Units { edge: edge as usize, plane, planes: 4, rows: 16, keys: 32, packed };
+        let units = |edge: u32| Units {
+            edge: edge as usize,
+            plane,
+            planes: 4,
+            rows: 16,
+            keys: 32,
+            packed,
+            together: adapter.software,
+        };
         let used = road.used.map(units);
         for d in [16, 64, 80, 128] {
             assert_eq!(matrix_units(&caps, DType::F16, d), used, "{what}, heads of {d}");

@@ -100,7 +100,7 @@ pub struct Site {
 impl Site {
     pub fn new(adapter: &Adapter, road: Road) -> Self {
         let (plane, packed) = (adapter.plane_size.0 as usize, road.language == Language::SpirV);
-        let units = |edge: u32| Units { edge: edge as usize, plane, planes: 4, rows: 16, keys: 32, packed };
+        let units = |edge: u32| Units { edge: edge as usize, plane, planes: 4, rows: 16, keys: 32, packed, together: adapter.software };
         Self {
             properties: Arc::new(adapter.properties(road)),
             target: Arc::default(),

@@ -208,7 +208,7 @@ pub fn matrix_units(caps: &DeviceCaps, dtype: DType, d: usize) -> Option<Units> 
     let edge = [16, 8].into_iter().find(|&edge| offered(edge))?;
     let [planes, rows, keys] = forced().unwrap_or(SIDES);
     let packed = caps.runtime.contains("spirv");
-    let units = Units { edge: edge as usize, plane, planes, rows, keys, packed };
+    let units = Units { edge: edge as usize, plane, planes, rows, keys, packed, together: caps.software };
     let usable = smallest == largest && (8..=64).contains(&plane) && plane.is_power_of_two();
     let fits =
         units.all() <= caps.max_units_per_cube as usize && units.shared_bytes(d) <= caps.shared_memory_bytes;

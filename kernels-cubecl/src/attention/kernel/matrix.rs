@@ -74,7 +74,7 @@ pub fn matrix_attention_kernel<F: Float, S: Numeric>(
             if comptime!(!units.in_turn()) {
                 load_values::<F, S>(&values, &table, own.key, &mut shared.operands, form, units);
             }
-            shared.rises[UNIT_POS_Y as usize] = 0;
+            shared.rises[flag(units)] = 0;
             sync_cube();
             score::<F, S>(&queries, &shared.operands, &mut shared.scores, form.d, units);
             if comptime!(units.in_turn()) {
@@ -83,12 +83,12 @@ pub fn matrix_attention_kernel<F: Float, S: Numeric>(
             }
             sync_plane();
             soften::<F, S>(&own, &mut shared, &mut state, &sizes, form, units);
-            if comptime!(units.in_turn()) {
+            if comptime!(units.in_turn() || units.together) {
                 sync_cube();
             } else {
                 sync_plane();
             }
-            if shared.rises[UNIT_POS_Y as usize] == 1 {
+            if shared.rises[flag(units)] == 1 {
                 rescale::<S>(&mut result, &mut shared, form.d, units);
             }
             add_values::<F, S>(&shared.weights, &shared.operands, &mut result, form.d, units);
@@ -128,6 +128,16 @@ impl<S: Numeric> Staged<S> {
             rises: Shared::<[u32]>::new_slice(comptime!(units.planes)),
         }
     }
+}
+
+/// Which flag says that the plane's result is to be scaled.
+#[cube]
+fn flag(#[comptime] units: Units) -> usize {
+    let mut flag = UNIT_POS_Y as usize;
+    if comptime!(units.together) {
+        flag = 0usize;
+    }
+    flag
 }
 
 /// Brings a block of keys to shared memory.

@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 
 use super::{
     super::{Form, HIDDEN, MIN_EXPONENT, Sizes, sees},
-    Four, Staged, Units,
+    Four, Staged, Units, flag,
     lines::{Line, set_pair},
     products::first_row,
 };
@@ -65,7 +65,7 @@ pub(super) fn soften<F: Float, S: Numeric>(
         let new_max = select(rises, highest, max_seen);
         let factor = max(max_seen - new_max, MIN_EXPONENT).exp();
         if rises {
-            shared.rises[UNIT_POS_Y as usize] = 1;
+            shared.rises[flag(units)] = 1;
         }
         shared.factors[line] = factor;
         state.max[i] = new_max;

@@ -30,6 +30,9 @@ pub struct Units {
     pub keys: usize,
     /// Whether halves are moved in pairs, as u32: 16 bytes a vector, where matrices may be loaded from such.
     pub packed: bool,
+    /// Whether the planes of a cube scale their results at the same time, for drivers that take a plane's barrier
+    /// for the cube's.
+    pub together: bool,
 }
 
 impl Units {
