@@ -101,8 +101,8 @@ pub fn matrix_tiles(caps: &DeviceCaps) -> Option<Tiles> {
     };
     let edge = [16, 8].into_iter().find(offered)? as usize;
     let numbers: Option<Vec<usize>> = std::env::var("WAN_PRODUCT").ok().map(|text| text.split(',').map(|n| n.parse().unwrap_or(1)).collect());
-    let [pm, pn, mm, mn, depth] = numbers.and_then(|n| n.try_into().ok()).unwrap_or([2, 4, 4, 4, 32]);
-    let tiles = Tiles { edge, plane: smallest as usize, planes: [pm, pn], matrices: [mm, mn], depth };
+    let [pm, pn, mm, mn, depth, stages] = numbers.and_then(|n| n.try_into().ok()).unwrap_or([2, 4, 4, 4, 32, 1]);
+    let tiles = Tiles { edge, plane: smallest as usize, planes: [pm, pn], matrices: [mm, mn], depth, stages };
     let fits = smallest == largest
         && tiles.units() <= caps.max_units_per_cube as usize
         && tiles.shared_bytes() <= caps.shared_memory_bytes;

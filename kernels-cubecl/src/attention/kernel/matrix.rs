@@ -22,7 +22,7 @@ mod units;
 use cubecl::prelude::*;
 
 use super::{Form, Head, Place, Sizes, Strides, Table, reaches};
-use lines::{Line, Piece, stage};
+use lines::{fetch, put, Line, Piece, stage};
 use products::{add_values, empty_result, load_queries, score};
 use result::{rescale, store};
 use softmax::{Own, State, finish, soften};
@@ -65,17 +65,30 @@ pub fn matrix_attention_kernel<F: Float, S: Numeric>(
     let queries = load_queries::<F, S>(&queries, &table, place.row, scale, &mut shared.operands, form, units);
     let mut result = empty_result(form.d, units);
     let mut state = State::new(units);
+    let ahead = comptime!(units.ahead(form));
+    let mut next = Array::<Line<S>>::new(comptime!(2 * units.fetched(form.d)));
+    if comptime!(ahead) {
+        fetch_block::<S>(&keys, &values, 0usize, &mut next, form, units);
+    }
 
     for key_block in 0..(sizes.lk as usize + keys_of_block - 1) / keys_of_block {
         let own = Own { row: place.row, key: key_block * keys_of_block };
         if reaches(own.row, comptime!(units.tile()), own.key, keys_of_block, &sizes, form) {
             sync_cube();
-            load_keys::<F, S>(&keys, &table, own.key, &mut shared.operands, form, units);
-            if comptime!(!units.in_turn()) {
+            if comptime!(ahead) {
+                put_block::<S>(&next, &mut shared.operands, form, units);
+            } else {
+                load_keys::<F, S>(&keys, &table, own.key, &mut shared.operands, form, units);
+            }
+            if comptime!(!ahead && !units.in_turn()) {
                 load_values::<F, S>(&values, &table, own.key, &mut shared.operands, form, units);
             }
             shared.rises[flag(units)] = 0;
             sync_cube();
+            if comptime!(ahead) {
+                // Beyond the last block, copies of the last rows that nobody reads.
+                fetch_block::<S>(&keys, &values, own.key + keys_of_block, &mut next, form, units);
+            }
             score::<F, S>(&queries, &shared.operands, &mut shared.scores, form.d, units);
             if comptime!(units.in_turn()) {
                 sync_cube();
@@ -138,6 +151,32 @@ fn flag(#[comptime] units: Units) -> usize {
         flag = 0usize;
     }
     flag
+}
+
+/// Takes a block of keys and its values to registers.
+#[cube]
+fn fetch_block<S: Numeric>(
+    keys: &Head<'_, S, Const<4>>,
+    values: &Head<'_, S, Const<4>>,
+    key: usize,
+    next: &mut Array<Line<S>>,
+    #[comptime] form: Form,
+    #[comptime] units: Units,
+) {
+    fetch::<S>(keys, key, next, 0usize, form.d, units);
+    fetch::<S>(values, key, next, comptime!(units.fetched(form.d)), form.d, units);
+}
+
+/// Puts them from there to shared memory.
+#[cube]
+fn put_block<S: Numeric>(
+    next: &Array<Line<S>>,
+    operands: &mut Shared<[Line<S>]>,
+    #[comptime] form: Form,
+    #[comptime] units: Units,
+) {
+    put::<S>(next, 0usize, operands, 0usize, form.d, units);
+    put::<S>(next, comptime!(units.fetched(form.d)), operands, comptime!(units.first_value()), form.d, units);
 }
 
 /// Brings a block of keys to shared memory.

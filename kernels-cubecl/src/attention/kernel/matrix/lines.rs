@@ -53,6 +53,43 @@ pub(super) fn stage<F: Float, S: Numeric>(
     }
 }
 
+/// Takes the unit's vectors of the rows from `first` on to registers, from `at` on.
+#[cube]
+pub(super) fn fetch<S: Numeric>(
+    source: &Head<'_, S, Const<LINE>>,
+    first: usize,
+    next: &mut Array<Line<S>>,
+    #[comptime] at: usize,
+    #[comptime] d: usize,
+    #[comptime] units: Units,
+) {
+    let per_row = comptime!(d / units.halves());
+    #[unroll]
+    for step in 0..comptime!(units.fetched(d)) {
+        let item = UNIT_POS as usize + comptime!(step * units.all());
+        let token = min(first + item / per_row, source.tokens - 1);
+        next[comptime!(at + step)] = source.line(token, item % per_row);
+    }
+}
+
+/// Puts them to shared memory, from line `line` on.
+#[cube]
+pub(super) fn put<S: Numeric>(
+    next: &Array<Line<S>>,
+    #[comptime] at: usize,
+    operands: &mut Shared<[Line<S>]>,
+    #[comptime] line: usize,
+    #[comptime] d: usize,
+    #[comptime] units: Units,
+) {
+    let per_row = comptime!(d / units.halves());
+    #[unroll]
+    for step in 0..comptime!(units.fetched(d)) {
+        let item = UNIT_POS as usize + comptime!(step * units.all());
+        operands[(line + item / per_row) * comptime!(units.pitch(d)) + item % per_row] = next[comptime!(at + step)];
+    }
+}
+
 /// Brings vector number `item` of a piece.
 #[cube]
 fn stage_line<F: Float, S: Numeric>(

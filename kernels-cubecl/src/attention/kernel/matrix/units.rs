@@ -2,6 +2,8 @@
 
 use cubecl::ir::{ElemType, FloatKind, UIntKind};
 
+use super::super::Form;
+
 /// Elements of a vector of shared memory.
 pub const LINE: usize = 4;
 
@@ -75,6 +77,18 @@ impl Units {
     /// Whether values are staged where the keys were: blocks of more keys would not fit beside them.
     pub(super) const fn in_turn(self) -> bool {
         self.keys > 32
+    }
+
+    /// Vectors that a unit takes to registers of a block's keys, and of its values.
+    pub(super) const fn fetched(self, d: usize) -> usize {
+        (self.keys * d / self.halves()).div_ceil(self.all())
+    }
+
+    /// Whether the next block is on its way while one is worked on: where which one that is, is known, its vectors are
+    /// taken as they are, and each unit has as many, few enough for its registers.
+    pub(super) const fn ahead(self, form: Form) -> bool {
+        let whole = (self.keys * form.d / self.halves()).is_multiple_of(self.all());
+        !form.rotate && !form.window && !self.in_turn() && whole && self.fetched(form.d) <= 4
     }
 
     /// The line of the first value.
