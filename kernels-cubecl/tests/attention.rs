@@ -173,6 +173,11 @@ fn rotates_while_loading() {
             let [q, k, v] = at(device);
             let y = rope_attention(q, k, v, &RopeTable::new(grid, d, device));
             assert_close(&format!("{name} {grid:?}"), y, (&dims, &expected), Tolerance::MODULE);
+            if device.supports_dtype(DType::F16) && *name != "ndarray" {
+                let [q, k, v] = at(device).map(|x| x.cast(DType::F16));
+                let y = rope_attention(q, k, v, &RopeTable::new(grid, d, device)).cast(DType::F32);
+                assert_close(&format!("{name} {grid:?} in f16"), y, (&dims, &expected), F16);
+            }
         }
     }
 }
