@@ -134,6 +134,15 @@ impl DeviceCaps {
         }
     }
 
+    /// The edge of the largest square matrices, of 16 or 8, of f16 with sums in f32 that a plane multiplies at once.
+    pub fn square_matrices(&self) -> Option<usize> {
+        let offered = |edge: &u32| {
+            let [m, n, k] = [*edge; 3];
+            self.matrix_tiles.contains(&MatrixTile { m, n, k, input: DType::F16, accumulator: DType::F32 })
+        };
+        [16, 8].into_iter().find(offered).map(|edge| edge as usize)
+    }
+
     /// Whether own kernels may read and write tensors of `dtype`.
     pub fn handles(&self, dtype: DType) -> bool {
         match dtype {

@@ -97,7 +97,7 @@ pub mod kernels {
         gate_residual::kernel::*,
         gelu_bias::kernel::*,
         guidance_step::kernel::*,
-        linear::kernel as linear,
+        linear::{kernel as linear, matrix_tiles},
         norm_modulate::kernel::*,
         quant::kernel as quant,
         rms_norm_rope::kernel::*,

@@ -41,10 +41,11 @@ fn attention_takes_matrices_where_the_table_says() {
     everywhere(|what, adapter, road, caps| {
         let plane = adapter.plane_size.0 as usize;
         let packed = road.language == Language::SpirV;
+        let planes = if packed { 8 } else { 4 };
         let units = |edge: u32| Units {
             edge: edge as usize,
             plane,
-            planes: 4,
+            planes,
             rows: 16,
             keys: 32,
             packed,

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::{prelude::*, tensor::DType};
-use testkit::{TestDevice, Tolerance, assert_close, devices, reference_device, relative_l2, tensor};
-use wan_kernels::{DeviceCaps, DeviceKind, linear, reference};
+use testkit::{
+    TestDevice, Tolerance, assert_close, devices, reference_device, relative_l2, report_skip, tensor,
+};
+use wan_kernels::{DeviceCaps, DeviceKind, kernels::matrix_tiles, linear, reference};
 
 /// Activations and weight of 11 bits, rounded results of as many on adapters.
 const F16: Tolerance = Tolerance(1e-3);
@@ -69,6 +71,28 @@ fn weights_in_halves() {
                 let expected = expected(size, true, true);
                 let what = format!("{name} {size:?} {dtype:?}");
                 assert_close(&what, y, (&[size[0], size[2]], &expected), tolerance);
+            }
+        }
+    }
+}
+
+/// More than a tile of rows and columns, whole pieces and ends of tiles, with and without bias and GELU.
+#[test]
+fn matrix_units_take_layers_in_halves() {
+    for TestDevice { name, device, .. } in &devices() {
+        let Some(tiles) = matrix_tiles(&DeviceCaps::of(device)) else {
+            if DeviceCaps::of(device).kind == DeviceKind::Cube {
+                report_skip(name, "no matrix units that layers can use");
+            }
+            continue;
+        };
+        let [rows, columns] = tiles.size();
+        for [m, k, n] in [[rows, tiles.depth, columns], [rows + 1, 96, 68], [37, 160, 2 * columns - 4]] {
+            for (biased, gelu) in [(false, false), (false, true), (true, false), (true, true)] {
+                let (x, weight, bias) = operands([m, k, n], device);
+                let y = linear(x, weight.cast(DType::F16), biased.then_some(bias), gelu).cast(DType::F32);
+                let what = format!("{name} {m} {k} {n} bias {biased} gelu {gelu}");
+                assert_close(&what, y, (&[m, n], &expected([m, k, n], biased, gelu)), F16);
             }
         }
     }

@@ -13,7 +13,7 @@ pub mod rows;
 #[allow(dead_code, reason = "what only launches use")]
 mod cube {
     mod unit;
-    pub(crate) use unit::{cube_sum, sigmoid};
+    pub(crate) use unit::{cube_sum, gelu, sigmoid};
 }
 
 /// The product's kernels.
@@ -37,6 +37,9 @@ mod kernels {
         pub mod kernel;
     }
     pub mod guidance_step {
+        pub mod kernel;
+    }
+    pub mod linear {
         pub mod kernel;
     }
     pub mod norm_modulate {

@@ -46,9 +46,10 @@ pub struct Row {
 }
 
 /// Every kernel. A new one is one more row here, and its module in the list of the crate's root.
-pub const ROWS: [Row; 15] = [
+pub const ROWS: [Row; 16] = [
     Row { name: "attention", launches: attention },
     Row { name: "matrix_attention", launches: matrix_attention },
+    Row { name: "linear", launches: products::linear },
     Row { name: "conv3d", launches: conv3d },
     Row { name: "winograd", launches: winograd },
     Row { name: "filters", launches: filters },
@@ -100,7 +101,15 @@ pub struct Site {
 impl Site {
     pub fn new(adapter: &Adapter, road: Road) -> Self {
         let (plane, packed) = (adapter.plane_size.0 as usize, road.language == Language::SpirV);
-        let units = |edge: u32| Units { edge: edge as usize, plane, planes: 4, rows: 16, keys: 32, packed, together: adapter.software };
+        let units = |edge: u32| Units {
+            edge: edge as usize,
+            plane,
+            planes: if packed { 8 } else { 4 },
+            rows: 16,
+            keys: 32,
+            packed,
+            together: adapter.software,
+        };
         Self {
             properties: Arc::new(adapter.properties(road)),
             target: Arc::default(),

@@ -24,7 +24,7 @@ use super::{
     },
 };
 use crate::{
-    DeviceCaps, DeviceKind, KernelError, MatrixTile, Needs, Operation,
+    DeviceCaps, DeviceKind, KernelError, Needs, Operation,
     split::{self, Work},
 };
 
@@ -193,33 +193,25 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
     out
 }
 
-/// Planes, rows of a plane and keys of a block where nothing else is said: what 32 KB of shared memory hold.
-const SIDES: [usize; 3] = [4, 16, 32];
+/// Planes of a cube. Eight share a block of keys where it is words that are moved, and 48 KB of shared memory hold what
+/// they need; four need 32 KB.
+const PLANES: [usize; 2] = [8, 4];
 
 /// The matrix units for heads of width `d`, if the device has some for `dtype` that the kernel can use: square ones
 /// of 16 or 8 with sums in f32, in planes of one known size.
 pub fn matrix_units(caps: &DeviceCaps, dtype: DType, d: usize) -> Option<Units> {
     let (smallest, largest) = caps.plane_size;
     let plane = smallest as usize;
-    let offered = |edge: u32| {
-        let square = MatrixTile { m: edge, n: edge, k: edge, input: DType::F16, accumulator: DType::F32 };
-        caps.matrix_tiles.contains(&square)
-    };
-    let edge = [16, 8].into_iter().find(|&edge| offered(edge))?;
-    let [planes, rows, keys] = forced().unwrap_or(SIDES);
-    let packed = caps.runtime.contains("spirv");
-    let units = Units { edge: edge as usize, plane, planes, rows, keys, packed, together: caps.software };
+    let edge = caps.square_matrices()?;
     let usable = smallest == largest && (8..=64).contains(&plane) && plane.is_power_of_two();
-    let fits =
-        units.all() <= caps.max_units_per_cube as usize && units.shared_bytes(d) <= caps.shared_memory_bytes;
-    (dtype == DType::F16 && d.is_multiple_of(16) && usable && fits).then_some(units)
-}
-
-/// Planes, rows and keys by the environment, to measure with.
-fn forced() -> Option<[usize; 3]> {
-    let said = std::env::var("WAN_ATTENTION").ok()?;
-    let sides: Vec<usize> = said.split(',').filter_map(|side| side.trim().parse().ok()).collect();
-    sides.try_into().ok()
+    if dtype != DType::F16 || !d.is_multiple_of(16) || !usable {
+        return None;
+    }
+    let (packed, together) = (caps.runtime.contains("spirv"), caps.software);
+    let units = PLANES.map(|planes| Units { edge, plane, planes, rows: 16, keys: 32, packed, together });
+    units.into_iter().skip(usize::from(!packed)).find(|units| {
+        units.all() <= caps.max_units_per_cube as usize && units.shared_bytes(d) <= caps.shared_memory_bytes
+    })
 }
 
 /// How many times more the slowest device in mind with matrix units does in a second than one without.

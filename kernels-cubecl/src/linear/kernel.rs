@@ -38,17 +38,12 @@ pub struct Tiles {
     pub matrices: [usize; 2],
     /// Columns of the operands that are staged at a time; a multiple of 8 and of the edge.
     pub depth: usize,
-    /// Pieces of so many columns in shared memory: one is filled while the other is worked on if there are two.
-    pub stages: usize,
 }
 
 impl Tiles {
     /// Rows and columns of a tile.
     pub const fn size(self) -> [usize; 2] {
-        [
-            self.planes[0] * self.matrices[0] * self.edge,
-            self.planes[1] * self.matrices[1] * self.edge,
-        ]
+        [self.planes[0] * self.matrices[0] * self.edge, self.planes[1] * self.matrices[1] * self.edge]
     }
 
     /// Units of a cube.
@@ -65,7 +60,7 @@ impl Tiles {
     pub const fn shared_bytes(self) -> usize {
         let [rows, columns] = self.size();
         let sums = self.planes[0] * self.planes[1] * self.edge * (self.edge + 4);
-        2 * HALVES * self.stages * self.pitch() * (rows + columns) + 4 * sums
+        2 * HALVES * self.pitch() * (rows + columns) + 4 * sums
     }
 }
 
@@ -111,8 +106,8 @@ pub fn linear_kernel<F: Float, O: Float, N: Size>(
     let rows = Piece { first: line, of: sizes.m as usize, k: sizes.k as usize };
     let columns = Piece { first: column, of: sizes.n as usize, k: sizes.k as usize };
     let (count_x, count_w) = comptime!((size[0], size[1]));
-    let mut staged_x = Shared::<[Vector<u32, N>]>::new_slice(comptime!(tiles.stages * count_x * tiles.pitch()));
-    let mut staged_w = Shared::<[Vector<u32, N>]>::new_slice(comptime!(tiles.stages * count_w * tiles.pitch()));
+    let mut staged_x = Shared::<[Vector<u32, N>]>::new_slice(comptime!(count_x * tiles.pitch()));
+    let mut staged_w = Shared::<[Vector<u32, N>]>::new_slice(comptime!(count_w * tiles.pitch()));
     let mut next_x = Array::<Vector<u32, N>>::new(comptime!(stage::per_unit(count_x, tiles)));
     let mut next_w = Array::<Vector<u32, N>>::new(comptime!(stage::per_unit(count_w, tiles)));
     let mut sums = no_products(tiles);
@@ -121,18 +116,15 @@ pub fn linear_kernel<F: Float, O: Float, N: Size>(
     fetch::<N>(x, &rows, 0usize, &mut next_x, count_x, tiles);
     fetch::<N>(w, &columns, 0usize, &mut next_w, count_w, tiles);
     for step in 0..steps {
-        let stage = step % comptime!(tiles.stages);
-        if comptime!(tiles.stages == 1) {
-            sync_cube();
-        }
-        put::<N>(&next_x, &mut staged_x, stage, count_x, tiles);
-        put::<N>(&next_w, &mut staged_w, stage, count_w, tiles);
+        sync_cube();
+        put::<N>(&next_x, &mut staged_x, count_x, tiles);
+        put::<N>(&next_w, &mut staged_w, count_w, tiles);
         sync_cube();
         if step + 1 < steps {
             fetch::<N>(x, &rows, step + 1, &mut next_x, count_x, tiles);
             fetch::<N>(w, &columns, step + 1, &mut next_w, count_w, tiles);
         }
-        add_products::<F, N>(&staged_x, &staged_w, stage, &mut sums, tiles);
+        add_products::<F, N>(&staged_x, &staged_w, &mut sums, tiles);
     }
     finish::<O, N>(&sums, bias, out, line, column, &sizes, form, tiles);
 }

@@ -17,7 +17,7 @@ use super::{
     kernel::{Form, HALVES, SizesLaunch, Tiles, linear_kernel},
 };
 use crate::{
-    DeviceCaps, DeviceKind, KernelError, MatrixTile, Needs, Operation,
+    DeviceCaps, DeviceKind, KernelError, Needs, Operation,
     split::{self, Work},
 };
 
@@ -91,22 +91,23 @@ pub(super) fn fits([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Resu
 /// Below, most of a tile would be empty.
 const FEWEST_ROWS: usize = 32;
 
-/// How a cube works on a device, if that has units for square matrices of f16 with sums in f32 and planes of one
-/// known size.
+/// How a cube works on a device, if that has units for square matrices of f16 with sums in f32, planes of one known
+/// size, and a language in which matrices may be loaded from words.
 pub fn matrix_tiles(caps: &DeviceCaps) -> Option<Tiles> {
-    let (smallest, largest) = caps.plane_size;
-    let offered = |edge: &u32| {
-        let square = MatrixTile { m: *edge, n: *edge, k: *edge, input: DType::F16, accumulator: DType::F32 };
-        caps.matrix_tiles.contains(&square)
+    let (plane, largest) = caps.plane_size;
+    if plane != largest || !caps.runtime.contains("spirv") {
+        return None;
+    }
+    let edge = caps.square_matrices()?;
+    let fits = |tiles: &Tiles| {
+        tiles.units() <= caps.max_units_per_cube as usize && tiles.shared_bytes() <= caps.shared_memory_bytes
     };
-    let edge = [16, 8].into_iter().find(offered)? as usize;
-    let numbers: Option<Vec<usize>> = std::env::var("WAN_PRODUCT").ok().map(|text| text.split(',').map(|n| n.parse().unwrap_or(1)).collect());
-    let [pm, pn, mm, mn, depth, stages] = numbers.and_then(|n| n.try_into().ok()).unwrap_or([2, 4, 4, 4, 32, 1]);
-    let tiles = Tiles { edge, plane: smallest as usize, planes: [pm, pn], matrices: [mm, mn], depth, stages };
-    let fits = smallest == largest
-        && tiles.units() <= caps.max_units_per_cube as usize
-        && tiles.shared_bytes() <= caps.shared_memory_bytes;
-    fits.then_some(tiles)
+    // The first is the fastest one on an H100-class card, by a third and more; see `benches/NOTES.md`.
+    let planes = [[2, 4], [2, 2], [1, 2]];
+    planes
+        .map(|planes| Tiles { edge, plane: plane as usize, planes, matrices: [4, 4], depth: 32 })
+        .into_iter()
+        .find(fits)
 }
 
 fn launch(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, gelu: bool) -> CubeTensor {

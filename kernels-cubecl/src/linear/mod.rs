@@ -18,6 +18,7 @@ use crate::{
 };
 use launch::Linear;
 pub(crate) use launch::OPERATION;
+pub use launch::matrix_tiles;
 
 /// `x W^T + b`, and GELU (the tanh form) of that if `then_gelu`.
 ///

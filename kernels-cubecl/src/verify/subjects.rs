@@ -245,8 +245,8 @@ pub(super) static SUBJECTS: [Subject; 20] = [
         plain: quant::linear_plain,
         rows: |[m, ..]| m,
         width: |[_, k, n, ..]| k.max(n),
-        half: Half::Never,
-        small: &[[37, 190, 70, 1, 1], [3, 75, 5, 1, 1]],
+        half: Half::Common,
+        small: &[[37, 192, 68, 1, 1], [3, 75, 5, 1, 1]],
         real: &[("1.3B", [L, 1_536, 1_536, 1, 1]), ("14B", [L, 5_120, 5_120, 1, 1])],
     },
     Subject {

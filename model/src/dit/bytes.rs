@@ -3,7 +3,7 @@
 
 use wan_kernels::{DeviceKind, linear_workspace};
 
-use super::ffn::HIDDEN_BYTES;
+use super::ffn::tokens_at_once;
 use crate::WanConfig;
 
 /// Bytes of an f32.
@@ -109,7 +109,7 @@ impl WanConfig {
     /// Stream, input, results so far, and the hidden values of some tokens, of all of them if they are few; weights in
     /// fewer bits round these to the products' dtype on their way.
     fn feed_forward(&self, shape: &PassShape) -> usize {
-        let most = (HIDDEN_BYTES / SINGLE / self.ffn_dim).max(1);
+        let most = tokens_at_once(shape.on_host, self.ffn_dim, shape.value_bytes);
         // In even parts.
         let at_once = shape.tokens.div_ceil(shape.tokens.div_ceil(most).max(1));
         let (values, hidden) = (shape.tokens * self.dim, at_once * self.ffn_dim);

@@ -2,6 +2,7 @@
 
 use burn::{module::Module, prelude::*};
 use tracing::instrument;
+use wan_kernels::{DeviceCaps, DeviceKind};
 
 use crate::{
     Linear, WanConfig,
@@ -10,7 +11,19 @@ use crate::{
 
 /// Of the hidden values that are held at a time, in f32. Below 32 MiB glibc hands out memory that was used before, while
 /// every page of larger blocks is cleared anew; a product of some hundred rows is as fast as one of all.
-pub(super) const HIDDEN_BYTES: usize = 28 << 20;
+const HIDDEN_BYTES: usize = 28 << 20;
+
+/// Of those on an adapter, in the dtype of the products: its units are all at work on some thousand rows only.
+const ADAPTER_HIDDEN_BYTES: usize = 256 << 20;
+
+/// Tokens whose `hidden` values of `value_bytes` are held at a time.
+pub(super) fn tokens_at_once(on_host: bool, hidden: usize, value_bytes: usize) -> usize {
+    let tokens = match on_host {
+        true => HIDDEN_BYTES / size_of::<f32>() / hidden,
+        false => ADAPTER_HIDDEN_BYTES / value_bytes / hidden,
+    };
+    tokens.max(1)
+}
 
 /// Linear, GELU (tanh form), linear.
 #[derive(Module, Debug)]
@@ -31,7 +44,8 @@ impl FeedForward {
     #[instrument(name = "feed-forward", level = "trace", skip_all)]
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [hidden, _] = self.linear1.shape();
-        self.by_parts(x, (HIDDEN_BYTES / size_of::<f32>() / hidden).max(1))
+        let on_host = DeviceCaps::of(&x.device()).kind != DeviceKind::Cube;
+        self.by_parts(x, tokens_at_once(on_host, hidden, self.linear1.dtype().size()))
     }
 
     /// In even parts of at most `most` tokens.

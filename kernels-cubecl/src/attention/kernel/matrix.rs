@@ -22,7 +22,7 @@ mod units;
 use cubecl::prelude::*;
 
 use super::{Form, Head, Place, Sizes, Strides, Table, reaches};
-use lines::{fetch, put, Line, Piece, stage};
+use lines::{Line, Piece, fetch, put, stage};
 use products::{add_values, empty_result, load_queries, score};
 use result::{rescale, store};
 use softmax::{Own, State, finish, soften};
@@ -79,8 +79,6 @@ pub fn matrix_attention_kernel<F: Float, S: Numeric>(
                 put_block::<S>(&next, &mut shared.operands, form, units);
             } else {
                 load_keys::<F, S>(&keys, &table, own.key, &mut shared.operands, form, units);
-            }
-            if comptime!(!ahead && !units.in_turn()) {
                 load_values::<F, S>(&values, &table, own.key, &mut shared.operands, form, units);
             }
             shared.rises[flag(units)] = 0;
@@ -90,13 +88,9 @@ pub fn matrix_attention_kernel<F: Float, S: Numeric>(
                 fetch_block::<S>(&keys, &values, own.key + keys_of_block, &mut next, form, units);
             }
             score::<F, S>(&queries, &shared.operands, &mut shared.scores, form.d, units);
-            if comptime!(units.in_turn()) {
-                sync_cube();
-                load_values::<F, S>(&values, &table, own.key, &mut shared.operands, form, units);
-            }
             sync_plane();
             soften::<F, S>(&own, &mut shared, &mut state, &sizes, form, units);
-            if comptime!(units.in_turn() || units.together) {
+            if comptime!(units.together) {
                 sync_cube();
             } else {
                 sync_plane();
@@ -176,7 +170,7 @@ fn put_block<S: Numeric>(
     #[comptime] units: Units,
 ) {
     put::<S>(next, 0usize, operands, 0usize, form.d, units);
-    put::<S>(next, comptime!(units.fetched(form.d)), operands, comptime!(units.first_value()), form.d, units);
+    put::<S>(next, comptime!(units.fetched(form.d)), operands, comptime!(units.keys), form.d, units);
 }
 
 /// Brings a block of keys to shared memory.
@@ -200,7 +194,7 @@ fn load_keys<F: Float, S: Numeric>(
     stage::<F, S>(keys, table, key, 1.0f32, operands, piece, form, units);
 }
 
-/// Brings the block's values there, behind the keys or in their place.
+/// Brings the block's values there, behind the keys.
 #[cube]
 fn load_values<F: Float, S: Numeric>(
     values: &Head<'_, S, Const<4>>,
@@ -211,7 +205,7 @@ fn load_values<F: Float, S: Numeric>(
     #[comptime] units: Units,
 ) {
     let piece = comptime!(Piece {
-        line: units.first_value(),
+        line: units.keys,
         rows: units.keys,
         column: 0,
         columns: form.d,

@@ -61,15 +61,12 @@ pub(super) fn block(#[comptime] tiles: Tiles) -> (usize, usize) {
 pub(super) fn add_products<F: Float, N: Size>(
     x: &Shared<[Vector<u32, N>]>,
     w: &Shared<[Vector<u32, N>]>,
-    stage: usize,
     sums: &mut Sequence<Matrix<f32>>,
     #[comptime] tiles: Tiles,
 ) {
     let e = comptime!(tiles.edge);
     let along = comptime!(tiles.matrices[1]);
     let (line, column) = block(tiles);
-    let (lines, columns) = comptime!((tiles.size()[0], tiles.size()[1]));
-    let (line, column) = (stage * lines + line, stage * columns + column);
     #[unroll]
     for depth in 0..comptime!(tiles.depth / e) {
         let mut rows = Sequence::<Matrix<F>>::new();

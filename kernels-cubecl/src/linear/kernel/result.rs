@@ -33,7 +33,12 @@ pub(super) fn finish<O: Float, N: Size>(
     for matrix in 0..comptime!(tiles.matrices[0] * along) {
         sync_plane();
         let end = own + comptime!(e * pitch);
-        cmma::store(&mut shared[own..end], sums.index(matrix), comptime!(4 * pitch as u32), MatrixLayout::RowMajor);
+        cmma::store(
+            &mut shared[own..end],
+            sums.index(matrix),
+            comptime!(4 * pitch as u32),
+            MatrixLayout::RowMajor,
+        );
         sync_plane();
         let first_row = line + block_line + comptime!(matrix / along * e);
         let first_vector = (column + block_column) / 4 + comptime!(matrix % along * width);

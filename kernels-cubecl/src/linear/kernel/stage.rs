@@ -43,7 +43,6 @@ pub(super) fn fetch<N: Size>(
 pub(super) fn put<N: Size>(
     part: &Array<Vector<u32, N>>,
     staged: &mut Shared<[Vector<u32, N>]>,
-    stage: usize,
     #[comptime] lines: usize,
     #[comptime] tiles: Tiles,
 ) {
@@ -51,7 +50,7 @@ pub(super) fn put<N: Size>(
     #[unroll]
     for i in 0..comptime!(per_unit(lines, tiles)) {
         let item = UNIT_POS as usize + comptime!(i * tiles.units());
-        let at = (stage * lines + item / width) * comptime!(tiles.pitch()) + item % width;
+        let at = item / width * comptime!(tiles.pitch()) + item % width;
         if comptime!((i + 1) * tiles.units() <= lines * (tiles.depth / HALVES)) {
             staged[at] = part[i];
         } else if item < comptime!(lines * (tiles.depth / HALVES)) {

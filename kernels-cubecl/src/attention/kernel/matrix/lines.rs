@@ -86,7 +86,8 @@ pub(super) fn put<S: Numeric>(
     #[unroll]
     for step in 0..comptime!(units.fetched(d)) {
         let item = UNIT_POS as usize + comptime!(step * units.all());
-        operands[(line + item / per_row) * comptime!(units.pitch(d)) + item % per_row] = next[comptime!(at + step)];
+        operands[(line + item / per_row) * comptime!(units.pitch(d)) + item % per_row] =
+            next[comptime!(at + step)];
     }
 }
 

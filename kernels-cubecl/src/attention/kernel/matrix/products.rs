@@ -207,13 +207,13 @@ pub(super) fn add_values<F: Float, S: Numeric>(
 ) {
     let e = comptime!(units.edge);
     let pitch = comptime!(units.pitch(d));
-    let end = comptime!((units.first_value() + units.keys) * pitch);
+    let end = comptime!((2 * units.keys) * pitch);
     #[unroll]
     for key in 0..comptime!(units.keys / e) {
         let rows = load_weights::<F, S>(weights, key, units);
         #[unroll]
         for c in 0..comptime!(d / e) {
-            let at = comptime!((units.first_value() + key * e) * pitch + c * e / units.halves());
+            let at = comptime!((units.keys + key * e) * pitch + c * e / units.halves());
             let layout = MatrixLayout::RowMajor;
             let values = operand::<F, S>(operands, at.runtime(), end, pitch, MatrixIdent::B, layout, units);
             #[unroll]

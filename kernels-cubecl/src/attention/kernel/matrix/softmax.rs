@@ -204,9 +204,10 @@ fn weigh<F: Float, S: Numeric>(
 /// Weights of the scores `first` and the next of four.
 #[cube]
 fn weight_pair<F: Float>(scores: Four, #[comptime] first: usize, max_seen: f32) -> Vector<F, Const<2>> {
+    // Finite, also for keys that are not seen.
     let mut exponents = Vector::<f32, Const<2>>::new(0.0f32);
-    exponents.insert(0usize, max(scores.extract(first) - max_seen, MIN_EXPONENT));
-    exponents.insert(1usize, max(scores.extract(comptime!(first + 1)) - max_seen, MIN_EXPONENT));
+    exponents.insert(0usize, scores.extract(first) - max_seen);
+    exponents.insert(1usize, scores.extract(comptime!(first + 1)) - max_seen);
     Vector::cast_from(exponents.exp())
 }
 

@@ -74,11 +74,6 @@ impl Units {
         (columns + PAD) / self.halves()
     }
 
-    /// Whether values are staged where the keys were: blocks of more keys would not fit beside them.
-    pub(super) const fn in_turn(self) -> bool {
-        self.keys > 32
-    }
-
     /// Vectors that a unit takes to registers of a block's keys, and of its values.
     pub(super) const fn fetched(self, d: usize) -> usize {
         (self.keys * d / self.halves()).div_ceil(self.all())
@@ -88,18 +83,12 @@ impl Units {
     /// taken as they are, and each unit has as many, few enough for its registers.
     pub(super) const fn ahead(self, form: Form) -> bool {
         let whole = (self.keys * form.d / self.halves()).is_multiple_of(self.all());
-        !form.rotate && !form.window && !self.in_turn() && whole && self.fetched(form.d) <= 4
-    }
-
-    /// The line of the first value.
-    pub(super) const fn first_value(self) -> usize {
-        if self.in_turn() { 0 } else { self.keys }
+        !form.rotate && !form.window && whole && self.fetched(form.d) <= 4
     }
 
     /// Vectors of the staged operands.
     pub(super) const fn operand_lines(self, d: usize) -> usize {
-        let (block, queries) =
-            ((self.first_value() + self.keys) * self.pitch(d), self.tile() * self.pitch(FEWEST));
+        let (block, queries) = (2 * self.keys * self.pitch(d), self.tile() * self.pitch(FEWEST));
         if block > queries { block } else { queries }
     }
 
