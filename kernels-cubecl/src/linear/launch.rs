@@ -1,4 +1,4 @@
-//! From tensors to the twin, or to the backend's operations.
+//! From tensors to launches of the kernel, or to the twin.
 
 use burn::{
     backend::{
@@ -17,7 +17,7 @@ use super::{
     kernel::{Form, HALVES, SizesLaunch, Tiles, linear_kernel},
 };
 use crate::{
-    DeviceCaps, DeviceKind, KernelError, Needs, Operation,
+    DeviceCaps, DeviceKind, Needs, Operation,
     split::{self, Work},
 };
 
@@ -31,7 +31,7 @@ pub(crate) const OPERATION: Operation = Operation {
 /// How much faster than the slowest device in mind one with matrix units is.
 const UNITS_SPEED_UP: f64 = 20.0;
 
-/// See [`crate::linear`]; an empty `bias` is none. The result is in f32.
+/// See [`crate::linear`]; an empty `bias` is none. The result is in f32, on adapters with GELU in f16.
 #[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Linear: Backend {
     #[fusion(dtype = if gelu { DType::F16 } else { DType::F32 }, shape = result(x, weight))]
@@ -73,19 +73,17 @@ impl Linear for CubeBackend {
     }
 }
 
-/// Whether matrix units of `device` take the product of `[m, k]` and a weight `[n, k]` of `dtype`.
-pub(super) fn fits([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Result<(), KernelError> {
+/// Whether there is a form for `device` of the product of `[m, k]` and a weight `[n, k]` of `dtype`: its matrix units
+/// take whole pieces in f16.
+pub(super) fn fits([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> bool {
     let caps = DeviceCaps::of(device);
-    if caps.kind != DeviceKind::Cube {
-        return Ok(());
-    }
-    let tiles = matrix_tiles(&caps);
-    let whole = tiles.is_some_and(|tiles| k.is_multiple_of(tiles.depth) && n.is_multiple_of(4));
-    if dtype == DType::F16 && whole && m >= FEWEST_ROWS && (m * k).max(n * k) <= u32::MAX as usize {
-        return Ok(());
-    }
-    let cause = format!("{m} by {k} by {n} in {} is no work for its matrix units", dtype.name());
-    Err(KernelError::Unsupported { operation: OPERATION.name, cause })
+    let whole = |tiles: Tiles| k.is_multiple_of(tiles.depth) && n.is_multiple_of(4);
+    caps.kind != DeviceKind::Cube
+        || (dtype == DType::F16
+            && matrix_tiles(&caps).is_some_and(whole)
+            && m >= FEWEST_ROWS
+            // Indices are 32 bits wide.
+            && (m * k).max(n * k) <= u32::MAX as usize)
 }
 
 /// Below, most of a tile would be empty.

@@ -1,8 +1,8 @@
 //! A linear layer in one pass: product, bias, GELU.
 //!
 //! The weight is read where it lies, such as in a mapped file, in its own dtype; results are finished before they leave
-//! the caches. Elsewhere than on burn-flex a layer is the backend's matrix product and what follows it. The twin against
-//! burn-flex's own product: see `benches/NOTES.md`.
+//! the caches. On adapters matrix units take layers in f16 the same way. Elsewhere a layer is the backend's matrix product
+//! and what follows it. Both against the backends' own products: see `benches/NOTES.md`.
 
 mod cpu;
 pub mod kernel;
@@ -11,11 +11,7 @@ pub mod reference;
 
 use burn::{backend::Dispatch, prelude::*, tensor::DType};
 
-use crate::{
-    KernelError, Road,
-    dispatch::{fall_back, road_for},
-    gelu, gelu_bias,
-};
+use crate::{KernelError, Road, dispatch::road_for, gelu, gelu_bias};
 use launch::Linear;
 pub(crate) use launch::OPERATION;
 pub use launch::matrix_tiles;
@@ -44,12 +40,9 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, then_gel
 
 fn chosen(x: &Tensor<2>, weight: &Tensor<2>, elements: usize) -> Road {
     let ([m, k], [n, _], device) = (x.dims(), weight.dims(), x.device());
-    match road_for(&OPERATION, &device, &[x.dtype(), weight.dtype()], elements) {
-        Road::Custom => match launch::fits([m, k, n], weight.dtype(), &device) {
-            Ok(()) => Road::Custom,
-            Err(cause) => fall_back(&OPERATION, &device, &cause),
-        },
-        other => other,
+    match launch::fits([m, k, n], weight.dtype(), &device) {
+        true => road_for(&OPERATION, &device, &[x.dtype(), weight.dtype()], elements),
+        false => Road::Reference,
     }
 }
 

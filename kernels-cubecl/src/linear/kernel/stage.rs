@@ -1,5 +1,7 @@
 //! Pieces of the operands, from memory through registers to shared memory.
 
+#![allow(clippy::if_same_then_else, reason = "the first of two is decided when a kernel is compiled")]
+
 use cubecl::prelude::*;
 
 use super::{HALVES, Tiles};
