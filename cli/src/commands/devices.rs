@@ -48,6 +48,17 @@ fn paragraph(adapter: &Adapter) -> String {
         adapter.invocations_per_workgroup,
         yes(adapter.f16),
         yes(adapter.bf16),
-        yes(adapter.matrix_units),
+        matrix_units(adapter),
     )
+}
+
+/// Matrix units on Vulkan are reached through SPIR-V alone.
+fn matrix_units(adapter: &Adapter) -> &'static str {
+    match adapter.matrix_units {
+        true if adapter.backend == "vulkan" && cfg!(not(feature = "vulkan")) => {
+            "yes, but not in this build: `--features vulkan` uses them, many times as fast with --dtype f16"
+        }
+        true => "yes",
+        false => "no",
+    }
 }
