@@ -1,4 +1,4 @@
-//! The form for matrix units: each plane of a cube with 16 or 32 queries, against 32 or 64 keys at a time, in f16.
+//! The form for matrix units: each plane of a cube with 16 queries, against 32 keys at a time, in f16.
 //!
 //! Queries, and the result in f32, stay in the planes' matrix registers. How those are laid out is the device's
 //! secret, so scores and weights pass through shared memory, each plane's through its own part of it: the planes of a
