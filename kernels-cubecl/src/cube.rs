@@ -6,7 +6,7 @@ use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTenso
 use cubecl::prelude::*;
 
 use crate::split;
-pub(crate) use unit::{CORNER, cube_sum, gelu, sigmoid};
+pub(crate) use unit::{CORNER, cube_sum, gelu, no_sums, sigmoid};
 
 /// Units of a cube in kernels that take one vector per unit; what WebGPU guarantees.
 pub(crate) const FLAT_UNITS: u32 = 256;

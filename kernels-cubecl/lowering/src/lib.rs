@@ -13,7 +13,7 @@ pub mod rows;
 #[allow(dead_code, reason = "what only launches use")]
 mod cube {
     mod unit;
-    pub(crate) use unit::{cube_sum, gelu, sigmoid};
+    pub(crate) use unit::{cube_sum, gelu, no_sums, sigmoid};
 }
 
 /// The product's kernels.

@@ -1,6 +1,9 @@
-//! Parts of kernels: a sum over a cube, a sigmoid.
+//! Parts of kernels: a sum over a cube, a sigmoid, sums of matrix units.
 
-use cubecl::prelude::*;
+use cubecl::{
+    cmma::{Matrix, MatrixIdent, MatrixLayout},
+    prelude::*,
+};
 
 /// Partial sums that [`cube_sum`] keeps besides one per unit.
 pub(crate) const CORNER: usize = 16;
@@ -45,4 +48,22 @@ pub(crate) fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let linear = Vector::<f32, N>::new(1.595_769_f32);
     let cubic = Vector::<f32, N>::new(0.071_354_81f32);
     x * sigmoid::<N>((x * x * cubic + linear) * x)
+}
+
+/// So many square matrices of sums of nothing yet, for a plane's matrix units.
+#[cube]
+pub(crate) fn no_sums(#[comptime] count: usize, #[comptime] edge: usize) -> Sequence<Matrix<f32>> {
+    let mut sums = Sequence::<Matrix<f32>>::new();
+    #[unroll]
+    for _ in 0..count {
+        sums.push(Matrix::<f32>::from_value(
+            MatrixIdent::Accumulator,
+            edge,
+            edge,
+            edge,
+            MatrixLayout::Undefined,
+            0.0f32,
+        ));
+    }
+    sums
 }

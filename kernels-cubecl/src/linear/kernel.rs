@@ -12,7 +12,8 @@ mod stage;
 
 use cubecl::prelude::*;
 
-use product::{add_products, no_products};
+use crate::cube::no_sums;
+use product::add_products;
 use result::finish;
 use stage::{Piece, fetch, put};
 
@@ -110,7 +111,8 @@ pub fn linear_kernel<F: Float, O: Float, N: Size>(
     let mut staged_w = Shared::<[Vector<u32, N>]>::new_slice(comptime!(count_w * tiles.pitch()));
     let mut next_x = Array::<Vector<u32, N>>::new(comptime!(stage::per_unit(count_x, tiles)));
     let mut next_w = Array::<Vector<u32, N>>::new(comptime!(stage::per_unit(count_w, tiles)));
-    let mut sums = no_products(tiles);
+    // Along the columns, for each line of matrices.
+    let mut sums = no_sums(comptime!(tiles.matrices[0] * tiles.matrices[1]), tiles.edge);
 
     let steps = sizes.k as usize / comptime!(tiles.depth / HALVES);
     fetch::<N>(x, &rows, 0usize, &mut next_x, count_x, tiles);

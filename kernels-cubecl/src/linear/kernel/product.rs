@@ -7,25 +7,6 @@ use cubecl::{
 
 use super::{HALVES, Tiles};
 
-/// The plane's sums before the first piece: matrices along the columns, for each line of matrices.
-#[cube]
-pub(super) fn no_products(#[comptime] tiles: Tiles) -> Sequence<Matrix<f32>> {
-    let e = comptime!(tiles.edge);
-    let mut sums = Sequence::<Matrix<f32>>::new();
-    #[unroll]
-    for _ in 0..comptime!(tiles.matrices[0] * tiles.matrices[1]) {
-        sums.push(Matrix::<f32>::from_value(
-            MatrixIdent::Accumulator,
-            e,
-            e,
-            e,
-            MatrixLayout::Undefined,
-            0.0f32,
-        ));
-    }
-    sums
-}
-
 /// The matrix of lines `line..`, columns from matrix number `column` on.
 #[cube]
 fn operand<F: Float, N: Size>(

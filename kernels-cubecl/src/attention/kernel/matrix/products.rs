@@ -10,6 +10,7 @@ use super::{
     Four, LINE, Units,
     lines::{Line, Piece, stage},
 };
+use crate::cube::no_sums;
 
 /// The first of the plane's rows.
 #[cube]
@@ -35,29 +36,10 @@ fn operand<F: Float, S: Numeric>(
     matrix
 }
 
-/// So many sums of nothing.
-#[cube]
-fn zeros(#[comptime] count: usize, #[comptime] units: Units) -> Sequence<Matrix<f32>> {
-    let e = comptime!(units.edge);
-    let mut sums = Sequence::<Matrix<f32>>::new();
-    #[unroll]
-    for _ in 0..count {
-        sums.push(Matrix::<f32>::from_value(
-            MatrixIdent::Accumulator,
-            e,
-            e,
-            e,
-            MatrixLayout::Undefined,
-            0.0f32,
-        ));
-    }
-    sums
-}
-
 /// The plane's result before the first key: matrices along the channels, for each line of matrices.
 #[cube]
 pub(super) fn empty_result(#[comptime] d: usize, #[comptime] units: Units) -> Sequence<Matrix<f32>> {
-    zeros(comptime!(units.rows / units.edge * (d / units.edge)), units)
+    no_sums(comptime!(units.rows / units.edge * (d / units.edge)), units.edge)
 }
 
 /// The plane's queries, rotated if the form rotates, times `scale`: matrices along the lines, for each column of
@@ -132,7 +114,7 @@ pub(super) fn score<F: Float, S: Numeric>(
 ) {
     let e = comptime!(units.edge);
     let lines = comptime!(units.rows / e);
-    let sums = zeros(comptime!(units.keys / e * lines), units);
+    let sums = no_sums(comptime!(units.keys / e * lines), e);
     #[unroll]
     for c in 0..comptime!(d / e) {
         #[unroll]
