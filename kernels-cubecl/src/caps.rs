@@ -143,6 +143,11 @@ impl DeviceCaps {
         [16, 8].into_iter().find(offered).map(|edge| edge as usize)
     }
 
+    /// Whether matrices may be loaded from words, which hold two halves each: in SPIR-V. Metal's know halves alone.
+    pub fn loads_words(&self) -> bool {
+        self.runtime.contains("spirv")
+    }
+
     /// Whether own kernels may read and write tensors of `dtype`.
     pub fn handles(&self, dtype: DType) -> bool {
         match dtype {

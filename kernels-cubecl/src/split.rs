@@ -16,6 +16,9 @@ pub const BYTES_PER_SECOND: f64 = 0.5 * 60e9;
 /// WebGPU's guaranteed cube count per dimension, held to everywhere so that one count is right everywhere.
 pub const MAX_CUBES_PER_DIMENSION: u32 = 65_535;
 
+/// How many times as much a device with matrix units does in a second, by them.
+pub const MATRIX_GAIN: f64 = 20.0;
+
 /// What one item of a launch costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {

@@ -177,7 +177,7 @@ fn launch([q, k, v]: [CubeTensor; 3], tables: Option<[CubeTensor; 2]>, window: O
     let units = matrix_units(&caps, out.dtype, d);
     let operands = Operands { q, k, v, cos, sin, out: out.clone() };
     let (tile, work) = match units {
-        Some(units) => (units.tile(), block_work(shape, units.tile(), MATRIX_GAIN)),
+        Some(units) => (units.tile(), block_work(shape, units.tile(), split::MATRIX_GAIN)),
         None => (TILE, block_work(shape, TILE, 1.0)),
     };
     for range in split::launches(batch * heads * lq.div_ceil(tile), work, &caps) {
@@ -207,15 +207,12 @@ pub fn matrix_units(caps: &DeviceCaps, dtype: DType, d: usize) -> Option<Units> 
     if dtype != DType::F16 || !d.is_multiple_of(16) || !usable {
         return None;
     }
-    let (packed, together) = (caps.runtime.contains("spirv"), caps.software);
+    let (packed, together) = (caps.loads_words(), caps.software);
     let units = PLANES.map(|planes| Units { edge, plane, planes, rows: 16, keys: 32, packed, together });
     units.into_iter().skip(usize::from(!packed)).find(|units| {
         units.all() <= caps.max_units_per_cube as usize && units.shared_bytes(d) <= caps.shared_memory_bytes
     })
 }
-
-/// How many times more the slowest device in mind with matrix units does in a second than one without.
-const MATRIX_GAIN: f64 = 20.0;
 
 /// Of one cube of `tile` queries.
 fn block_work(shape: AttentionShape, tile: usize, gain: f64) -> Work {

@@ -28,9 +28,6 @@ pub(crate) const OPERATION: Operation = Operation {
     flex_backend: false,
 };
 
-/// How much faster than the slowest device in mind one with matrix units is.
-const UNITS_SPEED_UP: f64 = 20.0;
-
 /// See [`crate::linear`]; an empty `bias` is none. The result is in f32, on adapters with GELU in f16.
 #[backend_extension(Cube, Flex, Fusion: cfg(feature = "fusion"))]
 pub trait Linear: Backend {
@@ -93,7 +90,7 @@ const FEWEST_ROWS: usize = 32;
 /// size, and a language in which matrices may be loaded from words.
 pub fn matrix_tiles(caps: &DeviceCaps) -> Option<Tiles> {
     let (plane, largest) = caps.plane_size;
-    if plane != largest || !caps.runtime.contains("spirv") {
+    if plane != largest || !caps.loads_words() {
         return None;
     }
     let edge = caps.square_matrices()?;
@@ -118,7 +115,7 @@ fn launch(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, gelu: bool) -> Cu
     // Nothing reads it then, but a kernel's arguments are fixed.
     let bias = if form.biased { bias } else { weight.clone() };
     let [rows, columns] = tiles.size();
-    let work = Work { flops: (2 * rows * columns * k) as f64 / UNITS_SPEED_UP, bytes: 0.0 };
+    let work = Work { flops: (2 * rows * columns * k) as f64 / split::MATRIX_GAIN, bytes: 0.0 };
     for range in split::launches(m.div_ceil(rows) * n.div_ceil(columns), work, &caps) {
         let [cx, cy, cz] = split::cube_count(range.len() as u64, caps.max_cube_count)
             .expect("launches hold no more cubes than the device allows");
